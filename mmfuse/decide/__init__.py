@@ -1,0 +1,1 @@
+"""The NumPy side: scores of sources → decisions and second stages, honestly fitted. Never meets `net`."""

@@ -1,0 +1,82 @@
+"""What went wrong, said the same way everywhere: what was found, what was expected, and the mend (law 11).
+
+All faults of one look come at once: collect them in `Faults`, then `raise_as` the error of the room.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong. `where` names file, row and key."""
+
+    where: str
+    found: str
+    expected: str = ""
+    mend: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.found}" if self.where else self.found]
+        if self.expected:
+            lines.append(f"  expected: {self.expected}")
+        if self.mend:
+            lines.append(f"  mend: {self.mend}")
+        return "\n".join(lines)
+
+
+class MmfuseError(Exception):
+    """Any refusal by mmfuse. `faults` holds everything that was found wrong, in reading order."""
+
+    def __init__(self, found: str | Iterable[Fault], expected: str = "", mend: str = "", where: str = "") -> None:
+        self.faults = (Fault(where, found, expected, mend),) if isinstance(found, str) else tuple(found)
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return str(self.faults[0])
+        return f"{len(self.faults)} faults:\n" + "\n".join(f"{i}. {fault}" for i, fault in enumerate(self.faults, 1))
+
+
+class SpecError(MmfuseError):
+    """A card or plan that cannot be carried out."""
+
+
+class TableError(MmfuseError):
+    """A table of cases, or a file it names, that cannot be read as the card says."""
+
+
+class PartError(MmfuseError):
+    """A part that does not keep its role's contract."""
+
+
+class PluginError(MmfuseError):
+    """A plugin that cannot be used, or two that clash."""
+
+
+class RunError(MmfuseError):
+    """A run folder that cannot be written or read."""
+
+
+class Faults(list[Fault]):
+    """Faults gathered in one look."""
+
+    def add(self, where: str, found: str, expected: str = "", mend: str = "") -> None:
+        self.append(Fault(where, found, expected, mend))
+
+    def raise_as(self, error: type[MmfuseError]) -> None:
+        """Raises `error` with all that was gathered; does nothing if there is none."""
+        if self:
+            raise error(self)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The mend for an unknown word: the nearest known name, else all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(sorted(known))}" if known else "none is known here"

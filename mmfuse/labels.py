@@ -1,0 +1,132 @@
+"""Labels and their classes, laid side by side as columns; one code path over columns for binary, multi-class and multi-label.
+
+A label is a question with a closed list of classes. Scores are arrays whose last axis is `columns` = all classes of all labels.
+Only this module takes a softmax or an argmax over columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+UNKNOWN = -1
+"""The target of a case whose label cell is empty: it weighs nothing."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One question. `positive` is the class that sensitivity and its kin speak of; `weight` counts in losses and means over labels."""
+
+    name: str
+    classes: tuple[str, ...]
+    column: str = ""
+    positive: str = ""
+    ordered: bool = False
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"label {self.name!r} needs two or more distinct classes, found {list(self.classes)}")
+        object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "positive", self.positive or self.classes[-1])
+        if self.positive not in self.classes:
+            raise ValueError(f"label {self.name!r}: positive class {self.positive!r} is none of {list(self.classes)}")
+
+
+class Labels(Sequence[Label]):
+    """All labels of a table, in the card's order."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self._labels = tuple(labels)
+        ends = np.cumsum([len(label.classes) for label in self._labels], dtype=int).tolist()
+        self.slices = {
+            label.name: slice(end - len(label.classes), end) for label, end in zip(self._labels, ends, strict=True)
+        }
+        """The columns of each label, by name, in order."""
+        self.columns: int = ends[-1] if ends else 0
+        """Number of columns: classes summed over labels."""
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204  # Sequence's overloads add nothing here
+        return self._labels[index]
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._labels)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Labels) and self._labels == other._labels
+
+    def __hash__(self) -> int:
+        return hash(self._labels)
+
+    def __repr__(self) -> str:
+        return f"Labels({list(self._labels)!r})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self._labels)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """`label:class` for each column."""
+        return tuple(f"{label.name}:{name}" for label in self._labels for name in label.classes)
+
+    @property
+    def weights(self) -> Floats:
+        """(labels,) weight of each label."""
+        return np.array([label.weight for label in self._labels], dtype=float)
+
+    def log_softmax(self, logits: Floats) -> Floats:
+        """(…, columns) → (…, columns) log-probabilities; NaN stays NaN. A probability of exactly 0 is not lifted."""
+        out = np.empty(np.shape(logits), dtype=np.result_type(logits, np.float32))
+        for part in self.slices.values():
+            z = np.asarray(logits[..., part], dtype=out.dtype)
+            z = z - np.max(z, axis=-1, keepdims=True)
+            out[..., part] = z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+        return out
+
+    def softmax(self, logits: Floats) -> Floats:
+        """(…, columns) → (…, columns) probabilities that sum to one within each label; NaN stays NaN."""
+        return np.exp(self.log_softmax(logits))
+
+    def normalise(self, weights: Floats) -> Floats:
+        """(…, columns) non-negative → probabilities; a label whose weights are all zero becomes uniform."""
+        out = np.array(weights, dtype=np.result_type(weights, np.float32))
+        for part in self.slices.values():
+            total = out[..., part].sum(axis=-1, keepdims=True)
+            size = part.stop - part.start
+            out[..., part] = np.where(total == 0, 1.0 / size, out[..., part] / np.where(total == 0, 1, total))
+        return out
+
+    def argmax(self, scores: Floats) -> Ints:
+        """(…, columns) → (…, labels) index of the class with the highest score (the first of equals); -1 where it is NaN."""
+        picks = []
+        for part in self.slices.values():
+            block = scores[..., part]
+            silent = np.isnan(block).any(axis=-1)
+            picks.append(np.where(silent, UNKNOWN, np.argmax(np.where(np.isnan(block), -np.inf, block), axis=-1)))
+        return np.stack(picks, axis=-1).astype(np.int64)
+
+    def one_hot(self, targets: Ints) -> Floats:
+        """(…, labels) class indices → (…, columns) of 0 and 1; an unknown label is 0 in all its columns."""
+        blocks = [
+            np.arange(part.stop - part.start) == np.asarray(targets)[..., i, None]
+            for i, part in enumerate(self.slices.values())
+        ]
+        return np.concatenate(blocks, axis=-1).astype(float)
+
+    def counts(self, targets: Ints) -> Floats:
+        """(cases, labels) → (columns,) how many cases have each class."""
+        return self.one_hot(targets).sum(axis=0)
+
+    def prior(self, targets: Ints) -> Floats:
+        """(cases, labels) → (columns,) share of each class among the cases where the label is known, with one half added to each count."""
+        return self.normalise(self.counts(targets) + 0.5)

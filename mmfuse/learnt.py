@@ -1,0 +1,64 @@
+"""What a part has learnt: frozen records of numbers, text, lists and arrays, stored as JSON + npz and never as pickle (law 10)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mmfuse.errors import RunError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Learnt:
+    """Base of every record that a part's `fit` returns. A subclass is a frozen dataclass whose fields are numbers, text, booleans,
+    (nested) tuples or dicts of those, or NumPy arrays (not of objects)."""
+
+    def save(self, stem: Path) -> None:
+        """Writes `stem.json` and, if there are arrays, `stem.npz`."""
+        arrays: dict[str, np.ndarray] = {}
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                if value.dtype.hasobject:
+                    raise TypeError(f"{type(self).__name__}.{field.name} holds an array of objects, which is not stored; use tuples of text")
+                arrays[field.name] = value
+            else:
+                plain[field.name] = value
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem.with_name(stem.name + ".json").write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+        if arrays:
+            with stem.with_name(stem.name + ".npz").open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, stem: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises: RunError if a file is missing, broken, or holds other fields than this class.
+        """
+        try:
+            state: dict[str, Any] = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
+            npz = stem.with_name(stem.name + ".npz")
+            if npz.exists():
+                with np.load(npz, allow_pickle=False) as arrays:
+                    state.update({name: arrays[name] for name in arrays.files})
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)) from error
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(state) != names:
+            raise RunError(f"holds {sorted(state)}", f"{sorted(names)}, the fields of {cls.__name__}", "use the plugin version that made the run", str(stem))
+        return cls(**{name: _frozen(value) for name, value in state.items()})
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401  # JSON values are of any type
+    """JSON's lists back to tuples."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""The torch side: encoders → fusion → heads, one training loop, out-of-fold prediction. Never meets `decide`."""

@@ -1,0 +1,249 @@
+"""Card and plan: two trees of frozen values, equal to two TOML files. Nothing derived is written in them; nothing is inherited or computed.
+
+A line of a section holds one part (`use` and its knobs) and the engine's own knobs beside it (`parts.RESERVED`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mmfuse.labels import Label, Labels
+from mmfuse.parts import Augmentation, DecisionFusion, Encoder, FeatureFusion, Head, Loss, Modality, Node, Part, SecondStage
+
+Words = tuple[str, ...]
+
+
+class Line(Node):
+    """A part and the engine's knobs beside it; in TOML they stand in one table. Where a line is expected, a bare part will do."""
+
+    part: Part
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
+        return {"part": given} if isinstance(given, Part) else given
+
+
+# ── the card: what the table holds ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CasesSection(Node):
+    """How cases are named and told apart."""
+
+    id: str
+    """Column of the unique id, read as text."""
+    case_is: str = "case"
+    """The unit, printed on every table: lesion, patient, eye …"""
+    group: str = ""
+    """Column of what is kept whole in every split and fold (patient); empty: each case by itself."""
+    root: str = "."
+    """Folder of relative paths, itself relative to the card."""
+    missing: Words = ("",)
+    """Only these words are missing."""
+
+
+class LabelLine(Node):
+    """One label; a list of classes is short for it."""
+
+    classes: Words
+    column: str = ""
+    """The table's column; empty: the label's name."""
+    positive: str = ""
+    """The class that sensitivity speaks of; empty: the last."""
+    ordered: bool = False
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list(cls, given: Any) -> Any:  # noqa: ANN401
+        return {"classes": given} if isinstance(given, list | tuple) else given
+
+
+class ColumnLine(Node):
+    """Provenance of a column: one that was `known` only after the diagnosis, or made by a model, is refused as an input."""
+
+    known: str = ""
+    """When or how it came to be known; anything but empty or `before the diagnosis` marks it."""
+    allow: bool = False
+    """Allowed as an input nevertheless, by name."""
+
+    @property
+    def marked(self) -> bool:
+        return bool(self.known) and self.known != "before the diagnosis" and not self.allow
+
+
+class SplitSection(Node):
+    """Who is `train`, `valid` and `test`: a column, or drawn here. Groups stay whole."""
+
+    column: str = ""
+    fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {"train": 0.7, "valid": 0.15, "test": 0.15}  # noqa: RUF012  # pydantic copies
+    stratify: bool = True
+    """Keep each class's share in every split, over all labels."""
+    seed: int = 0
+    by: str = ""
+    """A date column: the earliest train, the latest test."""
+    leave_out: str = ""
+    """A column whose `values` become `test` whole (a site, a device)."""
+    values: Words = ()
+
+
+class SourceSection(Node):
+    """Where the data come from."""
+
+    name: str = ""
+    licence: str = ""
+    cite: str = ""
+    notes: Words = ()
+
+
+class Card(Node):
+    """What a table holds; it stands beside the table."""
+
+    cases: CasesSection
+    labels: dict[str, LabelLine] = {}  # noqa: RUF012
+    modalities: dict[str, Modality] = {}  # noqa: RUF012
+    columns: dict[str, ColumnLine] = {}  # noqa: RUF012
+    split: SplitSection = SplitSection()
+    source: SourceSection = SourceSection()
+
+    @property
+    def label_set(self) -> Labels:
+        return Labels([Label(name, **line.model_dump()) for name, line in self.labels.items()])
+
+
+# ── the plan: what is done with it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _words(given: Any) -> Any:  # noqa: ANN401
+    return (given,) if isinstance(given, str) else given
+
+
+Names = Annotated[Words, BeforeValidator(_words)]
+"""Modalities, uses or sources; a single name may stand without brackets."""
+
+
+class AugmentLine(Line):
+    """An augmentation and what it changes; all that `on` names share each case's draw."""
+
+    part: Augmentation
+    on: Names
+
+
+class EncoderLine(Line):
+    """An encoder of one modality, or of all modalities of a use."""
+
+    part: Encoder
+    share: bool = False
+    """One module for all modalities of this line."""
+    weights: str = "pretrained"
+    """First weights: `pretrained` (what the part ships), `none`, a safetensors file, or a run (`RUN`, `RUN#modality`)."""
+    frozen: bool | Words = False
+    """True: runs once, in eval mode. Names: the submodules (dotted prefixes) that are held fixed."""
+
+
+class NetworkSection(Node):
+    """Encoders → fusion → heads."""
+
+    encoders: dict[str, EncoderLine]
+    fusion: FeatureFusion | Literal[""] = ""
+    """Empty where one modality is encoded."""
+    head: Head | Literal[""] = ""
+    """Empty where a command needs none (embed, pretrain)."""
+    side_heads: bool = False
+    """Each encoded modality predicts beside `fused`, through a head of the same kind with its own weights."""
+    weights: str = ""
+    """A run whose every tensor that fits is loaded, head included."""
+
+
+class BestEpoch(Node):
+    """Which epoch is kept: the best mean of a metric over sources, on `valid`. Empty metric: the last epoch."""
+
+    metric: str = "log-loss"
+    sources: Names = ("fused",)
+
+
+class FoldColumn(Node):
+    """Out-of-fold prediction by a column instead of drawn folds: for each value in `predict`, a network of the training cases with any other value."""
+
+    column: str
+    predict: Names
+
+
+class TrainingSection(Node):
+    """How the network learns."""
+
+    epochs: Annotated[int, Field(ge=1)] = 50
+    batch: Annotated[int, Field(ge=1)] = 32
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients are added up before a step."""
+    optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule_by: Literal["step", "epoch"] = "step"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of all steps during which the rate rises linearly."""
+    clip: Annotated[float, Field(ge=0)] = 0.0
+    """Largest norm of the gradient; 0: not clipped."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """auto: bf16-mixed on CUDA, 32-true elsewhere."""
+    loss: Loss | Literal[""] = ""
+    """Empty: `cross-entropy`."""
+    best: BestEpoch = BestEpoch()
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better one before training stops; 0: never."""
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Chance, per case and present modality, that it is hidden; at least one is kept."""
+    folds: Annotated[int, Field(ge=2)] | FoldColumn = 5
+    serve: Literal["refit", "folds"] = "refit"
+    """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
+
+
+class PredictionSection(Node):
+    """How the network predicts."""
+
+    views: Words = ("identity",)
+    """Test-time views of every image: identity, flip-x, flip-y, rotate-90, rotate-180, rotate-270."""
+    batch: Annotated[int, Field(ge=1)] = 64
+
+
+class DecisionLine(Line):
+    """A decision or second stage: what it reads and where it learns."""
+
+    part: DecisionFusion | SecondStage
+    reads: Names = ()
+    """Sources that stand above; a use stands for the side heads of its modalities."""
+    features: Names = ()
+    """Modalities whose tables, vectors or frozen features a second stage reads beside."""
+    learn: Literal["auto", "train", "valid", "valid-reused"] = "auto"
+    """auto: second stages on `train`, decisions on `valid` (on out-of-fold `train` where there is no `valid`). `valid-reused` drops the
+    cross-fitting on `valid`, as some papers do: its figures on `valid` are optimistic, and so is what is learnt from them there."""
+
+
+class Plan(Node):
+    """What is done with a table. It may name no column, class or modality; then it runs on any."""
+
+    seed: int = 0
+    augment: dict[str, AugmentLine] = {}  # noqa: RUF012
+    network: NetworkSection | Literal[""] = ""
+    training: TrainingSection = TrainingSection()
+    prediction: PredictionSection = PredictionSection()
+    decisions: dict[str, DecisionLine] = {}  # noqa: RUF012
+
+
+class Spec(Node):
+    """Card + plan: complete, nothing derived in it."""
+
+    card: Card
+    plan: Plan = Plan()
+
+    sections: ClassVar[Words] = (*Card.model_fields, *Plan.model_fields)
+
+    @classmethod
+    def load(cls, plan: Any, card: Any = None, **options: Any) -> Self:  # noqa: ANN401  # see spec_files.load
+        """Reads a plan (file, recipe's name or tree) and a card; see `mmfuse.toml.load`."""
+        from mmfuse.toml import load
+
+        return load(plan, card, **options)  # type: ignore[return-value]
