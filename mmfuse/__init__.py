@@ -1,0 +1,57 @@
+"""mmfuse: compose multimodal fusion for medical AI from parts, and know whether it helps.
+
+The door: every public name, each loaded when it is first asked for. Plugins, the command line and the builtin parts use nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_DOOR = {
+    "mmfuse.errors": ("Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest"),
+    "mmfuse.events": ("EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "silent"),
+    "mmfuse.seeds": ("derive", "generator"),
+    "mmfuse.labels": ("UNKNOWN", "Label", "Labels"),
+    "mmfuse.learnt": ("Learnt",),
+    "mmfuse.parts": (
+        "ROLES", "Adapter", "Augmentation", "DecisionFusion", "Encoder", "FeatureFusion", "FlowShape", "Head", "Loss", "Metric",
+        "Modality", "Node", "Part", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
+    ),
+    "mmfuse.hooks": ("hookimpl",),
+    "mmfuse.catalog": ("Catalog",),
+    "mmfuse.spec": (
+        "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn", "LabelLine",
+        "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection", "TrainingSection",
+    ),
+    "mmfuse.toml": ("dump", "load", "load_card", "schema"),
+    "mmfuse.wiring": ("Wiring", "wire"),
+    "mmfuse.data.table": ("Table", "numbers", "read_table"),
+    "mmfuse.data.cases": ("Cases", "Rows"),
+    "mmfuse.data.splits": ("assign", "fold_numbers"),
+    "mmfuse.data.audit": ("audit",),
+    "mmfuse.data.describe": ("describe",),
+    "mmfuse.data.cache": ("cache_root",),
+    "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),
+    "mmfuse.decide.scores": ("ScoreTable",),
+    "mmfuse.metrics": ("evaluate",),
+    "mmfuse.pipeline": ("Pipeline",),
+    "mmfuse.run": ("Run",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _DOOR.items() for name in names}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604  # all are text
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the name is
+    if name not in _HOME:
+        raise AttributeError(f"mmfuse has no public name '{name}'")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
