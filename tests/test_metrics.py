@@ -1,0 +1,188 @@
+"""Every metric against scikit-learn on random problems with ties, weights, missing classes, unknown labels and
+abstention.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from mmfuse.errors import TableError
+from mmfuse.labels import Label, Labels
+from mmfuse.metrics import LARGER_IS_BETTER, METRICS, class_auc, evaluate, weighted_auc
+
+LABELS = Labels([Label("grade", ("a", "b", "c", "d")), Label("sign", ("no", "yes"))])
+
+
+def problem(seed, cases=60, replicates=7):
+    """Probabilities with many ties, a class that never occurs for some seeds, unknown targets, silent rows, integer
+    weights with zeros.
+    """
+    rng = np.random.default_rng(seed)
+    p = LABELS.normalise(rng.integers(1, 5, size=(cases, LABELS.columns)).astype(float))
+    targets = np.stack([rng.integers(0, 3 + seed % 2, cases), rng.integers(0, 2, cases)], axis=1)
+    targets[rng.random(targets.shape) < 0.1] = -1
+    p[rng.random(cases) < 0.1] = np.nan
+    weight = rng.poisson(1.0, size=(replicates, cases)).astype(float)
+    return p, targets, weight
+
+
+def drawn(p, targets, weight, index):
+    """The cases of one replicate, each as often as its weight says: what a metric without weights can be asked
+    about.
+    """
+    part = list(LABELS.slices.values())[index]
+    block, truth = p[:, part], targets[:, index]
+    ok = (truth >= 0) & ~np.isnan(block).any(axis=1)
+    times = np.where(ok, weight, 0).astype(int)
+    return np.repeat(block, times, axis=0), np.repeat(truth, times)
+
+
+def auc(block, truth):
+    values = [
+        reference.roc_auc_score(truth == k, block[:, k])
+        for k in range(block.shape[1])
+        if 0 < (truth == k).sum() < len(truth)
+    ]
+    return np.mean(values)
+
+
+REFERENCE = {
+    "accuracy": lambda b, t: reference.accuracy_score(t, b.argmax(1)),
+    "balanced-accuracy": lambda b, t: reference.balanced_accuracy_score(t, b.argmax(1)),
+    "macro-f1": lambda b, t: reference.f1_score(t, b.argmax(1), average="macro", zero_division=0),
+    "macro-auc": auc,
+    "log-loss": lambda b, t: reference.log_loss(t, b, labels=list(range(b.shape[1]))),
+    "brier": lambda b, t: np.mean(((b - np.eye(b.shape[1])[t]) ** 2).sum(1)),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_equals_scikit_learn_on_every_replicate(name):
+    for seed in range(20):
+        p, targets, weight = problem(seed)
+        found = METRICS[name](p, targets, LABELS, weight)
+        assert found.shape == (len(weight), len(LABELS))
+        for r in range(len(weight)):
+            for index in range(len(LABELS)):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    expected = REFERENCE[name](*drawn(p, targets, weight[r], index))
+                assert found[r, index] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_without_weight_is_weight_one_and_scale_does_not_matter(name):
+    p, targets, _ = problem(3)
+    plain = METRICS[name](p, targets, LABELS, None)
+    np.testing.assert_allclose(METRICS[name](p, targets, LABELS, np.full((1, len(p)), 0.3)), plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_undefined_is_nan(name):
+    p, targets, weight = problem(1)
+    assert np.isnan(METRICS[name](p, np.full_like(targets, -1), LABELS, weight)).all()
+    assert np.isnan(METRICS[name](np.full_like(p, np.nan), targets, LABELS, weight)).all()
+    assert np.isnan(METRICS[name](p, targets, LABELS, np.zeros_like(weight))).all()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_truth_is_best(name):
+    p, targets, weight = problem(5)
+    p, targets = np.nan_to_num(p, nan=0.5), np.maximum(targets, 0)
+    perfect = LABELS.one_hot(targets)
+    better, worse = METRICS[name](perfect, targets, LABELS, weight), METRICS[name](p, targets, LABELS, weight)
+    if name in LARGER_IS_BETTER:
+        assert (better == 1).all()
+        assert (worse < 1).all()
+    else:
+        assert (better == 0).all()
+        assert (worse > 0).all()
+
+
+def test_auc_of_many_replicates_in_chunks(monkeypatch):
+    p, targets, _ = problem(0)
+    weight = np.random.default_rng(0).exponential(size=(50, len(p)))
+    whole = class_auc(p, targets, LABELS, weight)
+    monkeypatch.setattr("mmfuse.metrics._CELLS", 150)
+    np.testing.assert_array_equal(class_auc(p, targets, LABELS, weight), whole)
+
+
+def test_auc_with_real_weights_equals_scikit_learn():
+    rng = np.random.default_rng(2)
+    score, positive = rng.integers(0, 6, 80).astype(float), rng.random(80) < 0.3
+    weight = rng.exponential(size=(4, 80))
+    for row, found in zip(weight, weighted_auc(score, positive, weight), strict=True):
+        assert found == pytest.approx(reference.roc_auc_score(positive, score, sample_weight=row), abs=1e-12)
+
+
+@dataclass
+class Table:
+    """The least that an evaluation reads."""
+
+    sources: dict
+    split: np.ndarray
+    targets: np.ndarray
+    prior: np.ndarray
+    labels: Labels = field(default_factory=lambda: LABELS)
+    case_is: str = "lesion"
+
+    def probabilities(self, source):
+        return self.sources[source]
+
+
+def table(cases=200):
+    rng = np.random.default_rng(0)
+    targets = np.stack([rng.choice(4, cases, p=[0.6, 0.2, 0.17, 0.03]), rng.integers(0, 2, cases)], axis=1)
+    split = np.repeat(["train", "test"], cases // 2)
+    p = LABELS.normalise(LABELS.one_hot(targets) + rng.random((cases, LABELS.columns)))
+    silent = np.full_like(p, np.nan)
+    return Table({"good": p, "silent": silent}, split, targets, LABELS.prior(targets[split == "train"]))
+
+
+def test_evaluation_of_every_source_and_label():
+    given = table()
+    result = evaluate(given)
+    assert json.loads(json.dumps(result)) == result
+    assert result["cases"] == 100
+    good = result["sources"]["good"]["grade"]
+    test = given.split == "test"
+    truth, block = given.targets[test, 0], given.sources["good"][test, :4]
+    assert good["cases"] == 100
+    assert good["accuracy"] == pytest.approx((block.argmax(1) == truth).mean())
+    rare = int((truth == 3).sum())
+    assert 0 < rare < 10
+    assert good["left_out"] == {"d": rare}
+    counted = [reference.roc_auc_score(truth == k, block[:, k]) for k in range(3)]
+    assert good["macro-auc"] == pytest.approx(np.mean(counted))
+    assert result["mean"]["good"]["accuracy"] == pytest.approx(
+        (good["accuracy"] + result["sources"]["good"]["sign"]["accuracy"]) / 2
+    )
+    assert result["counts"]["grade"]["d"] == rare
+
+
+def test_evaluation_of_the_trivial_and_the_silent():
+    given = table()
+    result = evaluate(given)
+    truth = given.targets[given.split == "test", 0]
+    majority, prior = result["trivial"]["majority"]["grade"], result["trivial"]["prior"]["grade"]
+    assert majority["accuracy"] == pytest.approx((truth == 0).mean())
+    assert majority["macro-auc"] == prior["macro-auc"] == 0.5
+    assert prior["log-loss"] == pytest.approx(-np.log(given.prior[:4])[truth].mean())
+    silent = result["sources"]["silent"]["sign"]
+    assert silent["cases"] == 0
+    assert silent["accuracy"] is None
+    assert silent["left_out"] == {"no": 0, "yes": 0}
+    assert result["mean"]["silent"]["accuracy"] is None
+
+
+def test_evaluation_on_a_split_that_is_not_there():
+    with pytest.raises(TableError, match="no case is 'tset'") as caught:
+        evaluate(table(), "tset")
+    assert "did you mean 'test'?" in str(caught.value)
+    assert evaluate(table(), "all")["cases"] == 200
