@@ -25,12 +25,16 @@ class Learnt:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 if value.dtype.hasobject:
-                    raise TypeError(f"{type(self).__name__}.{field.name} holds an array of objects, which is not stored; use tuples of text")
+                    raise TypeError(
+                        f"{type(self).__name__}.{field.name} holds an array of objects, which is not stored; use tuples of text"
+                    )
                 arrays[field.name] = value
             else:
                 plain[field.name] = value
         stem.parent.mkdir(parents=True, exist_ok=True)
-        stem.with_name(stem.name + ".json").write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+        stem.with_name(stem.name + ".json").write_text(
+            json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
         if arrays:
             with stem.with_name(stem.name + ".npz").open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
@@ -48,10 +52,17 @@ class Learnt:
                 with np.load(npz, allow_pickle=False) as arrays:
                     state.update({name: arrays[name] for name in arrays.files})
         except (OSError, ValueError) as error:
-            raise RunError(f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)) from error
+            raise RunError(
+                f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)
+            ) from error
         names = {field.name for field in dataclasses.fields(cls)}
         if set(state) != names:
-            raise RunError(f"holds {sorted(state)}", f"{sorted(names)}, the fields of {cls.__name__}", "use the plugin version that made the run", str(stem))
+            raise RunError(
+                f"holds {sorted(state)}",
+                f"{sorted(names)}, the fields of {cls.__name__}",
+                "use the plugin version that made the run",
+                str(stem),
+            )
         return cls(**{name: _frozen(value) for name, value in state.items()})
 
 

@@ -56,7 +56,9 @@ class Part(Node):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
         reserved = [knob for knob in cls.model_fields if knob in RESERVED]
         if reserved:
-            raise TypeError(f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names")
+            raise TypeError(
+                f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
+            )
 
 
 class FlowShape(NamedTuple):
@@ -158,7 +160,9 @@ class Encoder(Part):
         if weights != "pretrained":
             from mmfuse.errors import SpecError
 
-            raise SpecError(f"encoder '{self.name}' cannot start from '{weights}'", "'none' or 'pretrained'", "leave `weights` out")
+            raise SpecError(
+                f"encoder '{self.name}' cannot start from '{weights}'", "'none' or 'pretrained'", "leave `weights` out"
+            )
 
 
 class FeatureFusion(Part):
@@ -311,4 +315,3 @@ ROLES: tuple[type[Part], ...] = (
     Modality, Step, Augmentation, Encoder, FeatureFusion, Head, Loss, Pretext, DecisionFusion, SecondStage, Metric, Adapter,
 )  # fmt: skip
 """All roles, in the order data flows."""
-

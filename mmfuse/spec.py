@@ -10,7 +10,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mmfuse.labels import Label, Labels
-from mmfuse.parts import Augmentation, DecisionFusion, Encoder, FeatureFusion, Head, Loss, Modality, Node, Part, SecondStage
+from mmfuse.parts import (
+    Augmentation,
+    DecisionFusion,
+    Encoder,
+    FeatureFusion,
+    Head,
+    Loss,
+    Modality,
+    Node,
+    Part,
+    SecondStage,
+)
 
 Words = tuple[str, ...]
 
@@ -78,7 +89,11 @@ class SplitSection(Node):
     """Who is `train`, `valid` and `test`: a column, or drawn here. Groups stay whole."""
 
     column: str = ""
-    fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {"train": 0.7, "valid": 0.15, "test": 0.15}  # noqa: RUF012  # pydantic copies
+    fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {
+        "train": 0.7,
+        "valid": 0.15,
+        "test": 0.15,
+    }  # noqa: RUF012  # pydantic copies
     stratify: bool = True
     """Keep each class's share in every split, over all labels."""
     seed: int = 0

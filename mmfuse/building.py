@@ -1,0 +1,179 @@
+"""Trees of plain values (as TOML gives them) → the frozen values of a spec, and back. All faults are gathered in one pass.
+
+Parts are looked up in the catalog by `use`, at any depth; a line's own knobs and its part's stand in one table.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from mmfuse.catalog import Catalog
+from mmfuse.errors import Faults, MmfuseError, nearest
+from mmfuse.parts import RESERVED, Node, Part
+from mmfuse.spec import Line
+
+
+class Broken:
+    """Stands where a part could not be built, so that the rest can still be looked at; its fault is already written down."""
+
+    columns: tuple[str, ...] = ()
+    is_image = True
+    arity = (1, 0)
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
+        return ()
+
+
+def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401  # any annotation, any value
+    """`raw` as a value of the annotated `kind`. What is already built passes through.
+
+    Where something is wrong, the fault is added and the best that can be made is returned, `Broken` standing for parts; such a
+    value is only good for finding more faults.
+    """
+    if get_origin(kind) is Annotated:
+        return build(get_args(kind)[0], raw, where, catalog, faults)
+    roles = _part_kinds(kind)
+    if roles:
+        return raw if isinstance(raw, Part) or raw == "" else _build_part(roles, raw, where, catalog, faults)
+    nodes = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Node)]
+    if nodes and (isinstance(raw, Mapping) or issubclass(nodes[0], Line)):
+        return _build_node(nodes[0], raw, where, catalog, faults)
+    if nodes and isinstance(raw, list | tuple):  # a label's classes are short for the label
+        return _build_node(nodes[0], {"classes": raw}, where, catalog, faults)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is dict and isinstance(raw, Mapping):
+        return {name: build(inner[1], value, f"{where}.{name}", catalog, faults) for name, value in raw.items()}
+    if origin is tuple and isinstance(raw, list | tuple) and _holds_parts(inner[0]):
+        return tuple(build(inner[0], item, f"{where}[{i}]", catalog, faults) for i, item in enumerate(raw))
+    return raw
+
+
+def _options(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _part_kinds(kind: Any) -> list[type[Part]]:  # noqa: ANN401
+    return [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Part)]
+
+
+def _holds_parts(kind: Any) -> bool:  # noqa: ANN401
+    return any(isinstance(option, type) and issubclass(option, Node) for option in _options(kind))
+
+
+def _build_part(roles: list[type[Part]], raw: Any, where: str, catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401
+    knobs = {"use": raw} if isinstance(raw, str) else raw
+    words = " or ".join(role.role for role in roles)
+    if not isinstance(knobs, Mapping) or not isinstance(knobs.get("use"), str):
+        faults.add(where, f"no `use` in {raw!r}", f'the name of a {words}, as in use = "NAME"')
+        return Broken()
+    name = knobs["use"]
+    known = {entry.name: entry.role for entry in catalog.entries if entry.role in {role.role for role in roles}}
+    if name not in known:
+        faults.add(where, f"no {words} is called '{name}'", mend=nearest(name, known) + catalog.failures)
+        return Broken(name)
+    try:
+        part = catalog.find(known[name], name)
+    except MmfuseError as error:
+        faults.extend(error.faults)
+        return Broken(name)
+    return _build_node(part, {knob: value for knob, value in knobs.items() if knob != "use"}, where, catalog, faults)
+
+
+def _build_node(node: type[Node], raw: Any, where: str, catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401
+    if isinstance(raw, Node):
+        return raw
+    before = len(faults)
+    if issubclass(node, Line):
+        raw = _split_line(node, raw, where, faults)
+    if not isinstance(raw, Mapping):
+        faults.add(where, f"found {raw!r}", "a table")
+        raw = {}
+    values: dict[str, Any] = {}
+    broken: dict[str, Any] = {}
+    for name, value in raw.items():
+        inside = where if name == "part" else f"{where}.{name}" if where else name
+        if name not in node.model_fields:
+            owner = f" of {node.role} '{node.name}'" if issubclass(node, Part) else ""
+            faults.add(inside, f"no knob is called '{name}'{owner}", mend=nearest(name, node.model_fields))
+            continue
+        count = len(faults)
+        built = build(node.model_fields[name].rebuild_annotation(), value, inside, catalog, faults)
+        (values if len(faults) == count else broken)[name] = built
+    made = _validated(node, values, broken, where, faults)
+    if len(faults) == before:
+        return made
+    if issubclass(node, Part):
+        return Broken(node.name)
+    return node.model_construct(**{**_empty(node), **values, **broken})
+
+
+def _validated(
+    node: type[Node], values: dict[str, Any], broken: Mapping[str, Any], where: str, faults: Faults
+) -> Node | None:
+    """The node of `values`, or None: each refusal is added to `faults`, and its value taken out of `values`."""
+    try:
+        return node(**values)
+    except ValidationError as error:
+        for problem in error.errors():
+            path = [str(step) for step in problem["loc"]]
+            if path and path[0] in broken:
+                continue
+            if path:
+                values.pop(path[0], None)
+            found = "is missing" if problem["type"] == "missing" else f"{problem['msg']}, found {problem['input']!r}"
+            faults.add(".".join([where, *path] if where else path), found)
+        return None
+
+
+def _empty(node: type[Node]) -> dict[str, Any]:
+    """What stands for a required value that is missing, so that the rest can be looked at."""
+    blank = {str: "", dict: {}, tuple: ()}
+    required = {name: field.annotation for name, field in node.model_fields.items() if field.is_required()}
+    return {
+        name: Broken() if _part_kinds(kind) else blank.get(get_origin(kind) or kind, ())
+        for name, kind in required.items()
+    }
+
+
+def _split_line(line: type[Line], raw: Any, where: str, faults: Faults) -> Any:  # noqa: ANN401
+    """One table → the engine's knobs and the part's."""
+    if isinstance(raw, str):
+        raw = {"use": raw}
+    if not isinstance(raw, Mapping):
+        return raw
+    if "part" in raw and isinstance(raw["part"], Part):
+        return raw
+    own = {name: value for name, value in raw.items() if name in line.model_fields and name != "part"}
+    misplaced = [name for name in raw if name in RESERVED and name != "use" and name not in own]
+    for name in misplaced:
+        faults.add(
+            f"{where}.{name}",
+            f"`{name}` says nothing here",
+            f"knobs of this line: {sorted(set(line.model_fields) - {'part'})}",
+        )
+    knobs = {name: value for name, value in raw.items() if name not in own and name not in misplaced}
+    return {**own, "part": knobs}
+
+
+def tree(value: Any) -> Any:  # noqa: ANN401  # whatever stands in a spec
+    """Frozen values → plain tables, lists and words, complete: every knob is written. Empty text stands for what is left out."""
+    if isinstance(value, Line):
+        own = {name: tree(getattr(value, name)) for name in type(value).model_fields if name != "part"}
+        return {**tree(value.part), **own}
+    if isinstance(value, Node):
+        fields = type(value).model_fields
+        knobs = {name: tree(getattr(value, name)) for name in fields}
+        knobs = {name: knob for name, knob in knobs.items() if not (knob == "" and fields[name].default == "")}
+        return {"use": value.name, **knobs} if isinstance(value, Part) else knobs
+    if isinstance(value, Mapping):
+        return {str(name): tree(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [tree(item) for item in value]
+    return value

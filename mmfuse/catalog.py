@@ -1,0 +1,299 @@
+"""Which parts and recipes there are, who brought them, and what failed.
+
+An ordinary object: nothing is registered at import, nothing is global. A plugin that fails is reported by name with its reason and
+left out; two parts of one role and name are an error that names both who brought them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mmfuse import hooks
+from mmfuse.errors import PluginError, SpecError, nearest
+from mmfuse.parts import ROLES, Part
+
+if TYPE_CHECKING:
+    import click
+
+    from mmfuse.events import Event
+
+_SPACES = {"stage": "decision"}
+"""Roles that share the name space of another."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part and who brought it."""
+
+    role: str
+    name: str
+    part: type[Part]
+    origin: str
+    version: str
+
+    @property
+    def about(self) -> str:
+        """The first line of the part's docstring."""
+        return (self.part.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A plan that a plugin ships."""
+
+    name: str
+    path: Path
+    about: str
+    origin: str
+
+
+@dataclass
+class PluginInfo:
+    """A plugin as it was found: what its import cost in seconds, what it brought, or why it is left out."""
+
+    name: str
+    origin: str
+    version: str = ""
+    seconds: float = 0.0
+    parts: int = 0
+    recipes: int = 0
+    failure: str = ""
+    sha256: str = ""
+    """Of an unpackaged file's content."""
+
+
+@dataclass
+class _Loaded:
+    manager: pluggy.PluginManager
+    plugins: list[PluginInfo] = field(default_factory=list)
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+class Catalog:
+    """All parts: the builtin ones, those of `plugins` (modules or objects with hooks) and `files`, and of every installed distribution.
+
+    `MMFUSE_PLUGINS` names the installed plugins that are allowed (`skin,metadata`) or, with a minus, denied (`-skin`).
+    Everything is found when it is first asked for.
+    """
+
+    def __init__(self, *plugins: object, files: Sequence[str | Path] = (), installed: bool = True) -> None:
+        self._given = plugins
+        self._files = tuple(Path(file) for file in files)
+        self._installed = installed
+
+    @property
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        return tuple(self._loaded.plugins)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All parts, by role in the order data flows, then by name."""
+        order = [role.role for role in ROLES]
+        return tuple(sorted(self._loaded.entries.values(), key=lambda entry: (order.index(entry.role), entry.name)))
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        return dict(sorted(self._loaded.recipes.items()))
+
+    def names(self, *roles: str) -> tuple[str, ...]:
+        """Names of the parts of these roles."""
+        return tuple(entry.name for entry in self.entries if entry.role in roles)
+
+    @property
+    def failures(self) -> str:
+        """A remark for messages: which plugins were left out because they failed; empty if none was."""
+        failed = [plugin.name for plugin in self.plugins if plugin.failure]
+        return f" (left out because they failed: {', '.join(failed)}; see `mmfuse plugins`)" if failed else ""
+
+    def find(self, role: str, name: str) -> type[Part]:
+        """The part of this role and name.
+
+        Raises: SpecError with the nearest known name; PluginError if two plugins bring it.
+        """
+        key = (_SPACES.get(role, role), name)
+        if key in self._loaded.clashes:
+            raise PluginError(
+                self._loaded.clashes[key],
+                "one part of a role and name",
+                "deny one by MMFUSE_PLUGINS=-NAME, or uninstall it",
+            )
+        entry = self._loaded.entries.get(key)
+        if entry is None or entry.role != role:
+            raise SpecError(f"no {role} is called '{name}'", mend=nearest(name, self.names(role)) + self.failures)
+        return entry.part
+
+    def watch(self, event: Event) -> None:
+        """Shows an event to every plugin that watches. One that raises is told so once and no longer asked."""
+        for implementation in self._loaded.manager.hook.mmfuse_watch.get_hookimpls():
+            info = self._info(implementation.plugin_name)
+            if not info.failure:
+                with _blame(info, "mmfuse_watch"):
+                    implementation.function(event)
+
+    def commands(self, cli: click.Group) -> None:
+        """Lets every plugin add its commands."""
+        for implementation in self._loaded.manager.hook.mmfuse_commands.get_hookimpls():
+            with _blame(self._info(implementation.plugin_name), "mmfuse_commands"):
+                implementation.function(cli)
+
+    def _info(self, name: str) -> PluginInfo:
+        return next(info for info in self._loaded.plugins if info.name == name)
+
+    @cached_property
+    def _loaded(self) -> _Loaded:
+        manager = pluggy.PluginManager(hooks.PROJECT)
+        manager.add_hookspecs(hooks)
+        loaded = _Loaded(manager)
+        for info, load in self._sources():
+            began = time.perf_counter()
+            loaded.plugins.append(info)
+            with _blame(info, "import"):
+                plugin = load()
+                _refuse_unknown_hooks(plugin)
+                manager.register(plugin, info.name)
+            info.seconds = time.perf_counter() - began
+            if not info.failure:
+                _collect(loaded, info)
+        return loaded
+
+    def _sources(self) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:
+        """Every plugin to be tried, with the call that imports it."""
+        yield PluginInfo("builtin", "mmfuse", _version("mmfuse")), lambda: importlib.import_module("mmfuse.builtin")
+        if self._installed:
+            allowed = _allowed(os.environ.get("MMFUSE_PLUGINS", ""))
+            points = importlib.metadata.entry_points(group=hooks.PROJECT)
+            for point in sorted(points, key=lambda point: point.name):
+                if allowed(point.name):
+                    dist = point.dist
+                    yield PluginInfo(point.name, dist.name if dist else "?", dist.version if dist else ""), point.load
+        for file in self._files:
+            yield PluginInfo(file.stem, str(file), sha256=_sha256(file)), _import_file(file)
+        for given in self._given:
+            name = given.__name__ if isinstance(given, ModuleType | type) else type(given).__name__
+            yield PluginInfo(name, "given"), _constant(given)
+
+
+def _constant(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+class _blame:  # noqa: N801  # reads as a statement
+    """Writes an exception down as the plugin's failure instead of letting it through."""
+
+    def __init__(self, info: PluginInfo, doing: str) -> None:
+        self.info, self.doing = info, doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return False
+        self.info.failure = self.info.failure or f"{self.doing}: {type(error).__name__}: {error}"
+        return True
+
+
+def _collect(loaded: _Loaded, info: PluginInfo) -> None:
+    """Takes over a plugin's parts and recipes, or writes down why not."""
+    plugin = loaded.manager.get_plugin(info.name)
+    for implementation in loaded.manager.hook.mmfuse_parts.get_hookimpls():
+        if implementation.plugin is plugin:
+            with _blame(info, "mmfuse_parts"):
+                for part in implementation.function():
+                    _add_part(loaded, info, part)
+    for implementation in loaded.manager.hook.mmfuse_recipes.get_hookimpls():
+        if implementation.plugin is plugin:
+            with _blame(info, "mmfuse_recipes"):
+                for path in implementation.function():
+                    _add_recipe(loaded, info, Path(path))
+
+
+def _add_part(loaded: _Loaded, info: PluginInfo, part: type[Part]) -> None:
+    role = next((role for role in ROLES if isinstance(part, type) and issubclass(part, role)), None)
+    if role is None or part is role:
+        raise PluginError(f"{part!r} fills no role", f"a subclass of one of {[role.__name__ for role in ROLES]}")
+    if part.contract > role.contract:
+        raise PluginError(
+            f"part '{part.name}' is written for contract {part.contract} of role '{role.role}'",
+            f"contract {role.contract} or older, which this mmfuse knows",
+            "update mmfuse",
+        )
+    key = (_SPACES.get(role.role, role.role), part.name)
+    before = loaded.entries.get(key)
+    if before is not None and before.part is not part:
+        text = f"{role.role} '{part.name}' is brought by {before.origin} and by {info.origin}"
+        loaded.clashes[key] = text
+        info.failure = info.failure or text
+        return
+    loaded.entries[key] = Entry(role.role, part.name, part, info.origin, info.version)
+    info.parts += 1
+
+
+def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:
+    before = loaded.recipes.get(path.stem)
+    if before is not None:
+        raise PluginError(f"recipe '{path.stem}' is brought by {before.origin} and by {info.origin}")
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    loaded.recipes[path.stem] = Recipe(path.stem, path, first.lstrip("# ").strip(), info.origin)
+    info.recipes += 1
+
+
+def _refuse_unknown_hooks(plugin: object) -> None:
+    """A misspelt hook is the plugin's fault, not a silence."""
+    known = [name for name in dir(hooks) if name.startswith("mmfuse_")]
+    for name in dir(plugin):
+        if name.startswith("mmfuse_") and name not in known and callable(getattr(plugin, name)):
+            raise PluginError(f"'{name}' is no hook", mend=nearest(name, known))
+
+
+def _allowed(words: str) -> Callable[[str], bool]:
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    denied = {name[1:] for name in names if name.startswith("-")}
+    named = {name for name in names if not name.startswith("-")}
+    return lambda name: name not in denied and (not named or name in named)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _import_file(file: Path) -> Callable[[], Any]:
+    def load() -> ModuleType:
+        if not file.is_file():
+            raise PluginError(
+                f"no file '{file}'", "a Python file with a hook or a part", "check the path after --plugin"
+            )
+        name = f"mmfuse_file_{file.stem}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"'{file}' is no Python file", "a file ending in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -1,0 +1,178 @@
+"""Card and plan as TOML files: reading with all faults at once, writing, and `--set`. The same trees in Python compare equal.
+
+No inheritance, no interpolation, no programs: to compute, write Python; it builds the same `Spec`.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mmfuse.building import build, tree
+from mmfuse.catalog import Catalog
+from mmfuse.errors import Faults, SpecError, nearest
+from mmfuse.spec import Card, Plan, Spec
+
+Source = str | Path | Mapping[str, Any]
+
+
+def load(
+    plan: Source | Plan, card: Source | Card | None = None, *, catalog: Catalog | None = None, sets: Sequence[str] = ()
+) -> Spec:
+    """A plan (file, recipe's name, or tree) and a card (file or tree) as one `Spec`.
+
+    A section of the plan may override the card's; `sets` (`network.encoders.image.model=resnet18`) override both. Without `card`,
+    the plan must hold the card's sections itself, as a run's `spec.toml` does.
+
+    Raises: SpecError with every fault of both trees and of their wiring.
+    """
+    from mmfuse.wiring import wire
+
+    catalog = catalog or Catalog()
+    raw = merged(plan, card, catalog, sets)
+    faults = Faults()
+    _refuse_unknown_sections(raw, faults)
+    if "cases" not in raw:
+        mend = "give a card, or draft one: `mmfuse describe TABLE`"
+        faults.add("", "no card: nothing says what the table holds", "[cases], [labels] and [modalities]", mend)
+    made_card = _sections(Card, raw, catalog, faults)
+    made_plan = _sections(Plan, raw, catalog, faults)
+    if not faults:
+        made_plan = with_defaults(made_plan, catalog)
+        spec = Spec(card=made_card, plan=made_plan)
+        wire(spec)
+        return spec
+    told = [fault.where for fault in faults]
+    more = Faults()
+    wire(Spec.model_construct(card=made_card, plan=made_plan), more)
+    faults += [fault for fault in more if not any(where.startswith(f"{fault.where}.") for where in told)]
+    raise SpecError(faults)
+
+
+def _sections(kind: type[Card] | type[Plan], raw: Mapping[str, Any], catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401
+    return build(kind, {name: raw[name] for name in kind.model_fields if name in raw}, "", catalog, faults)
+
+
+def load_card(card: Source, catalog: Catalog | None = None) -> Card:
+    """A card alone. Raises: SpecError with all its faults."""
+    faults = Faults()
+    made = build(Card, read(card), "", catalog or Catalog(), faults)
+    faults.raise_as(SpecError)
+    return made  # type: ignore[no-any-return]
+
+
+def load_plan(plan: Source, catalog: Catalog | None = None, sets: Sequence[str] = ()) -> Plan:
+    """A plan alone, its wiring unchecked. Raises: SpecError with all its faults."""
+    catalog = catalog or Catalog()
+    raw = merged(plan, None, catalog, sets)
+    faults = Faults()
+    _refuse_unknown_sections(raw, faults)
+    made = _sections(Plan, raw, catalog, faults)
+    faults.raise_as(SpecError)
+    return with_defaults(made, catalog)
+
+
+def with_defaults(plan: Plan, catalog: Catalog) -> Plan:
+    """The plan with the loss that is meant where none is named."""
+    if plan.network == "" or plan.training.loss != "":
+        return plan
+    loss = catalog.find("loss", "cross-entropy")()
+    return plan.model_copy(update={"training": plan.training.model_copy(update={"loss": loss})})
+
+
+def dump(value: Spec | Card | Plan | Mapping[str, Any]) -> str:
+    """TOML text of a spec (both trees' sections), a card or a plan; complete, every knob written."""
+    if isinstance(value, Spec):
+        return tomli_w.dumps({**tree(value.card), **tree(value.plan)})
+    return tomli_w.dumps(tree(value))
+
+
+def merged(plan: Source | Plan, card: Source | Card | None, catalog: Catalog, sets: Sequence[str]) -> dict[str, Any]:
+    """The raw sections of card and plan, the plan's over the card's, then `sets`."""
+    raw = {} if card is None else tree(card) if isinstance(card, Card) else read(card)
+    over = tree(plan) if isinstance(plan, Plan) else read(plan, catalog)
+    raw = {**copy.deepcopy(raw), **copy.deepcopy(over)}
+    for text in sets:
+        set_value(raw, text)
+    return raw
+
+
+def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
+    """The tree of a TOML file, or of a recipe by name where a catalog is given.
+
+    Raises: SpecError naming file and line.
+    """
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = Path(source)
+    if catalog is not None and not path.suffix and not path.is_file():
+        recipes = catalog.recipes
+        if str(source) not in recipes:
+            raise SpecError(
+                f"no plan file and no recipe is called '{source}'",
+                "a TOML file or a recipe",
+                nearest(str(source), recipes),
+            )
+        path = recipes[str(source)].path
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError("no such file", "a TOML file", "check the path", str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot be read: {error}", "a TOML file in UTF-8", where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(
+            f"is no TOML: {error}", 'KEY = VALUE lines under [section]; words in quotes: "…"', where=str(path)
+        ) from error
+
+
+def set_value(raw: dict[str, Any], text: str) -> None:
+    """Applies one `a.b.c=value` to a tree; bare words are text. Below `modalities`, a use stands for all its modalities.
+
+    Raises: SpecError if the text is no `key=value`.
+    """
+    key, equals, word = text.partition("=")
+    steps = [step.strip() for step in key.split(".")]
+    if not equals or not all(steps):
+        raise SpecError(f"--set {text!r}", "KEY=VALUE, as in network.encoders.image.model=resnet18")
+    value = parse_value(word.strip())
+    for path in _spread(raw, steps):
+        node: dict[str, Any] = raw
+        for step in path[:-1]:
+            inner = node.get(step, {})
+            if isinstance(inner, str) and inner:
+                inner = {"use": inner}
+            elif isinstance(inner, list):
+                inner = {"classes": inner}
+            elif not isinstance(inner, dict):
+                inner = {}
+            node[step] = inner
+            node = inner
+        node[path[-1]] = value
+
+
+def parse_value(word: str) -> Any:  # noqa: ANN401  # any TOML value
+    """A TOML value; what is none is text as it stands."""
+    try:
+        return tomllib.loads(f"x = {word}")["x"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def _spread(raw: Mapping[str, Any], steps: list[str]) -> list[list[str]]:
+    modalities = raw.get("modalities", {})
+    if steps[0] != "modalities" or len(steps) < 3 or steps[1] in modalities:
+        return [steps]
+    named = [name for name, knobs in modalities.items() if isinstance(knobs, Mapping) and knobs.get("use") == steps[1]]
+    return [["modalities", name, *steps[2:]] for name in named] or [steps]
+
+
+def _refuse_unknown_sections(raw: Mapping[str, Any], faults: Faults) -> None:
+    for name in raw:
+        if name not in Spec.sections:
+            faults.add(name, f"no section is called '{name}'", mend=nearest(name, Spec.sections))

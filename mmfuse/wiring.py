@@ -1,0 +1,296 @@
+"""The plan's names resolved against the card: group words expanded, every name checked, before anything is built. No torch.
+
+A modality's `use` stands for all modalities of that use that have no line of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from mmfuse.errors import Faults, SpecError, nearest
+from mmfuse.metrics import METRICS
+from mmfuse.parts import SecondStage
+from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
+
+FUSED = "fused"
+"""The source of the head on the fused vector."""
+
+
+class WiredDecision(NamedTuple):
+    """A decision or second stage with its names resolved."""
+
+    name: str
+    line: DecisionLine
+    reads: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @property
+    def is_stage(self) -> bool:
+        return isinstance(self.line.part, SecondStage)
+
+    def learns_on(self, has_valid: bool) -> Literal["train", "valid"]:
+        """The set it learns on, given whether there are `valid` cases."""
+        learn = self.line.learn
+        if learn == "auto":
+            return "valid" if has_valid and not self.is_stage else "train"
+        return "train" if learn == "train" or not has_valid else "valid"
+
+
+class Wiring(NamedTuple):
+    """All names of a spec, resolved."""
+
+    encoders: dict[str, tuple[str, EncoderLine]]
+    """{modality: (the line's name, its line)}, in the card's order."""
+    augment: tuple[tuple[AugmentLine, tuple[str, ...]], ...]
+    sources: tuple[str, ...]
+    """What the network gives: `fused`, then the modalities with side heads; nothing without a head."""
+    best_sources: tuple[str, ...]
+    decisions: tuple[WiredDecision, ...]
+
+    @property
+    def answer(self) -> str:
+        """The source that is the pipeline's answer: the last decision, else `fused`."""
+        return self.decisions[-1].name if self.decisions else FUSED
+
+    @property
+    def all_sources(self) -> tuple[str, ...]:
+        return (*self.sources, *(decision.name for decision in self.decisions))
+
+    def needs_folds(self, has_valid: bool) -> bool:
+        """Whether anything learns from the network's scores of training cases."""
+        speaks_of_network = set(self.sources)
+        needed = False
+        for decision in self.decisions:
+            touches = bool(speaks_of_network & set(decision.reads))
+            needed |= touches and decision.learns_on(has_valid) == "train"
+            if touches:
+                speaks_of_network.add(decision.name)
+        return needed
+
+
+def wire(spec: Spec, faults: Faults | None = None) -> Wiring:
+    """Resolves a spec's names.
+
+    Raises: SpecError with all faults, unless `faults` is given to gather them.
+    """
+    gathered = Faults() if faults is None else faults
+    uses = {name: modality.name for name, modality in spec.card.modalities.items()}
+    _check_card(spec, uses, gathered)
+    encoders = _encoders(spec, uses, gathered)
+    network = spec.plan.network
+    has_head = network != "" and network.head != ""
+    sources = (
+        (FUSED, *(encoders if network.side_heads and len(encoders) > 1 else ())) if has_head and network != "" else ()
+    )
+    _check_network(spec, uses, encoders, gathered)
+    wiring = Wiring(
+        encoders,
+        tuple(
+            (line, _modalities(line.on, uses, f"augment.{name}.on", gathered))
+            for name, line in spec.plan.augment.items()
+        ),
+        sources,
+        _best_sources(spec, sources, uses, gathered),
+        _decisions(spec, sources, uses, encoders, gathered),
+    )
+    for name, (line, modalities) in zip(spec.plan.augment, wiring.augment, strict=True):
+        for modality in modalities:
+            if not spec.card.modalities[modality].is_image:
+                gathered.add(
+                    f"augment.{name}.on", f"'{modality}' is no image", f"images, which '{line.part.name}' changes"
+                )
+    if faults is None:
+        gathered.raise_as(SpecError)
+    return wiring
+
+
+def _check_card(spec: Spec, uses: dict[str, str], faults: Faults) -> None:
+    card = spec.card
+    for name, line in card.labels.items():
+        where = f"labels.{name}"
+        if len(line.classes) < 2:
+            faults.add(where, f"{len(line.classes)} classes", "two or more")
+        if len(set(line.classes)) != len(line.classes):
+            faults.add(where, "a class stands twice", mend="name each class once")
+        if line.positive and line.positive not in line.classes:
+            faults.add(
+                f"{where}.positive", f"no class is called '{line.positive}'", mend=nearest(line.positive, line.classes)
+            )
+    label_columns = {line.column or name: name for name, line in card.labels.items()}
+    for name, modality in card.modalities.items():
+        if name in set(uses.values()) | {FUSED}:
+            faults.add(
+                f"modalities.{name}",
+                f"a modality is called '{name}', which is a group word or a source",
+                mend="give it another name",
+            )
+        for column in modality.columns:
+            if column in label_columns:
+                faults.add(
+                    f"modalities.{name}",
+                    f"column '{column}' is the label '{label_columns[column]}'",
+                    mend="an input cannot hold the answer",
+                )
+            elif column in card.columns and card.columns[column].marked:
+                known = card.columns[column].known
+                mend = f"leave it out, or allow it by name: [columns] {column} = {{ known = …, allow = true }}"
+                faults.add(
+                    f"modalities.{name}",
+                    f"column '{column}' is known {known}",
+                    "what is known before the diagnosis",
+                    mend,
+                )
+
+
+def _encoders(spec: Spec, uses: dict[str, str], faults: Faults) -> dict[str, tuple[str, EncoderLine]]:
+    if spec.plan.network == "":
+        return {}
+    lines = spec.plan.network.encoders
+    for name in lines:
+        if name not in uses and name not in uses.values():
+            faults.add(
+                f"network.encoders.{name}",
+                f"no modality and no use is called '{name}'",
+                mend=nearest(name, [*uses, *set(uses.values())]),
+            )
+    chosen = {}
+    for modality, use in uses.items():
+        line = modality if modality in lines else use
+        if line in lines:
+            chosen[modality] = (line, lines[line])
+    if not chosen and not faults:
+        faults.add("network.encoders", "no modality of the card is encoded", f"one of {list(uses)}")
+    return chosen
+
+
+def _check_network(
+    spec: Spec, uses: dict[str, str], encoders: dict[str, tuple[str, EncoderLine]], faults: Faults
+) -> None:
+    network = spec.plan.network
+    if network == "":
+        if not spec.plan.decisions:
+            faults.add(
+                "network",
+                "neither a network nor a decision",
+                "something that predicts",
+                "add [network] or [decisions.NAME]",
+            )
+        return
+    if network.fusion == "":
+        if len(encoders) > 1 and network.head != "":
+            faults.add(
+                "network.fusion",
+                f"{len(encoders)} modalities are encoded and nothing fuses them",
+                mend='fusion = "concat"',
+            )
+    elif len(encoders) > 1:
+        least, most = network.fusion.arity
+        if len(encoders) < least or (most and len(encoders) > most):
+            expected = f"{least} to {most}" if most else f"{least} or more"
+            faults.add(
+                "network.fusion",
+                f"{len(encoders)} encoded modalities: {list(encoders)}",
+                f"{expected} for '{network.fusion.name}'",
+            )
+        for objection in network.fusion.objections({name: uses[name] for name in encoders}):
+            faults.add("network.fusion", objection)
+    if network.head != "" and not spec.card.labels:
+        faults.add("network.head", "the card has no labels", "labels for the head to answer", "add [labels]")
+
+
+def _best_sources(spec: Spec, sources: Sequence[str], uses: dict[str, str], faults: Faults) -> tuple[str, ...]:
+    if not sources:
+        return ()
+    best = spec.plan.training.best
+    if best.metric and best.metric not in METRICS:
+        faults.add("training.best.metric", f"no metric is called '{best.metric}'", mend=nearest(best.metric, METRICS))
+    return _sources(best.sources, sources, uses, "training.best.sources", faults)
+
+
+def _decisions(
+    spec: Spec,
+    sources: Sequence[str],
+    uses: dict[str, str],
+    encoders: dict[str, tuple[str, EncoderLine]],
+    faults: Faults,
+) -> tuple[WiredDecision, ...]:
+    above = list(sources)
+    wired = []
+    for name, line in spec.plan.decisions.items():
+        where = f"decisions.{name}"
+        if name in above or name in uses or name in uses.values():
+            faults.add(where, f"'{name}' is already a source, a modality or a use", mend="give it another name")
+        reads = _sources(line.reads, above, uses, f"{where}.reads", faults)
+        features = _modalities(line.features, uses, f"{where}.features", faults, may_be_empty=bool(line.reads))
+        decision = WiredDecision(name, line, reads, features)
+        if not decision.is_stage and line.features:
+            faults.add(
+                f"{where}.features",
+                f"decision '{line.part.name}' reads no features",
+                "a second stage (svm, logistic, …)",
+            )
+        if not reads and not features and not line.features:
+            faults.add(where, "reads nothing", "`reads` of sources above, or `features`")
+        if decision.is_stage and line.learn in ("valid", "valid-reused"):
+            faults.add(f"{where}.learn", f"a second stage learns on '{line.learn}'", "train", "leave `learn` out")
+        for modality in features:
+            encoded = encoders.get(modality)
+            if spec.card.modalities[modality].is_image and (encoded is None or encoded[1].frozen is not True):
+                found = (
+                    f"'{modality}' is an image whose encoder learns"
+                    if encoded
+                    else f"'{modality}' is an image that no encoder reads"
+                )
+                faults.add(
+                    f"{where}.features",
+                    found,
+                    "tables, vectors, or images with a frozen encoder",
+                    "frozen = true, or read its side head",
+                )
+        above.append(name)
+        wired.append(decision)
+    return tuple(wired)
+
+
+def _modalities(
+    words: Sequence[str], uses: dict[str, str], where: str, faults: Faults, may_be_empty: bool = False
+) -> tuple[str, ...]:
+    """Modalities that `words` name; a use stands for all of its modalities that are not named beside it. A builtin use that no
+    modality of this card has stands for none where that is harmless (a recipe's `features = ["table"]` on a card without tables)."""
+    found: dict[str, None] = {}
+    for word in words:
+        if word in uses:
+            found[word] = None
+        elif word in uses.values():
+            found.update({name: None for name, use in uses.items() if use == word})
+        elif not (may_be_empty and word in _USES):
+            faults.add(
+                where, f"no modality and no use is called '{word}'", mend=nearest(word, [*uses, *set(uses.values())])
+            )
+    return tuple(found)
+
+
+_USES = ("image", "table", "vector")
+
+
+def _sources(
+    words: Sequence[str], known: Sequence[str], uses: dict[str, str], where: str, faults: Faults
+) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for word in words:
+        group = [name for name, use in uses.items() if use == word and name in known]
+        if word in known:
+            found[word] = None
+        elif group:
+            found.update(dict.fromkeys(group))
+        elif word in uses.values() or (word in uses and FUSED in known):
+            faults.add(
+                where,
+                f"'{word}' has no side head",
+                "sources above: " + ", ".join(known),
+                "side_heads = true, and two or more encoded modalities",
+            )
+        else:
+            faults.add(where, f"no source above is called '{word}'", mend=nearest(word, known))
+    return tuple(found)
