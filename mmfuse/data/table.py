@@ -1,0 +1,186 @@
+"""A table is columns of text; None is a missing cell. No table needs pandas, so that `check` starts fast.
+
+Reading infers (separator, encoding, decimal comma) and shows what it inferred in `notes`; it never guesses at ids,
+classes or what is missing. Rows are counted as a spreadsheet counts them: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.reading import READERS
+from mmfuse.data.words import Texts, as_text, canonical, check_names, number, numbers, texts
+from mmfuse.errors import TableError, nearest
+
+__all__ = ["FIRST_ROW", "Table", "Texts", "canonical", "number", "numbers", "read_table"]
+
+FIRST_ROW = 2
+"""Row number of the first case: the header is row 1."""
+
+
+class Table:
+    """Columns of text: {name: (n,) object array of str | None}. Never changed; every method gives a new one."""
+
+    def __init__(
+        self,
+        columns: Mapping[str, Texts],
+        notes: Iterable[str] = (),
+        decimal: str = ".",
+        source: str = "table",
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.columns: dict[str, Texts] = dict(columns)
+        self.notes = tuple(notes)
+        """What reading inferred."""
+        self.decimal = decimal
+        self.source = source
+        """The file, for messages."""
+        lengths = {name: len(column) for name, column in self.columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise TableError(f"columns of unequal length: {lengths}", "one cell a row in each column", "", source)
+        size = next(iter(lengths.values()), 0)
+        self.rows = np.arange(FIRST_ROW, size + FIRST_ROW, dtype=np.int64) if rows is None else rows
+        """(n,) row numbers in the file, for messages."""
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, Iterable[Any]],
+        missing: Sequence[str] = ("",),
+        source: str = "table",
+        decimal: str = ".",
+    ) -> Self:
+        """A table of values of any kind; None, NaN and the words in `missing` become None."""
+        absent = set(missing)
+        words = {str(name): [as_text(value) for value in values] for name, values in columns.items()}
+        kept = {name: texts(None if word in absent else word for word in column) for name, column in words.items()}
+        return cls(kept, source=source, decimal=decimal)
+
+    @classmethod
+    def from_frame(cls, frame: Any, missing: Sequence[str] = ("",)) -> Self:  # noqa: ANN401  # a pandas frame, never imported
+        """A table of a pandas frame's columns (its index is left out); missing values (None, NaN, NaT, NA) become None.
+
+        Raises: TableError if two columns have one name.
+        """
+        names = [str(name) for name in frame.columns]
+        check_names(names, "frame")
+        columns: dict[str, list[Any]] = {}
+        for position, name in enumerate(names):
+            series = frame.iloc[:, position]
+            columns[name] = [
+                None if absent else value for value, absent in zip(series.tolist(), series.isna().tolist(), strict=True)
+            ]
+        return cls.of(columns, missing, source="frame")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> Texts:
+        if name not in self.columns:
+            raise TableError(f"no column '{name}'", "one of its columns", nearest(name, self.columns), self.source)
+        return self.columns[name]
+
+    def __repr__(self) -> str:
+        return f"Table({self.source!r}, {len(self)} rows, columns {list(self.columns)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    def where(self, index: int, column: str = "") -> str:
+        """`FILE, row N, column NAME`, for messages; `index` counts from 0."""
+        place = f"{self.source}, row {self.rows[index]}"
+        return f"{place}, column {column}" if column else place
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """(n,) float64, NaN where missing.
+
+        Raises: TableError listing the words that are no numbers.
+        """
+        return numbers(self[column], self.decimal, f"{self.source}, column {column}")
+
+    def take(self, index: Any) -> Table:  # noqa: ANN401  # whatever NumPy takes as an index of one axis
+        """The rows at `index` (positions, a mask or a slice)."""
+        index = np.asarray(index) if not isinstance(index, slice) else index
+        if isinstance(index, np.ndarray) and index.size == 0:
+            index = index.astype(np.intp)
+        columns = {name: column[index] for name, column in self.columns.items()}
+        return Table(columns, self.notes, self.decimal, self.source, self.rows[index])
+
+    def with_columns(self, columns: Mapping[str, Iterable[Any]]) -> Table:
+        """The table with further columns, or others in the place of those of the same name."""
+        added = {name: texts(as_text(value) for value in values) for name, values in columns.items()}
+        rows = self.rows if self.columns else None
+        return Table({**self.columns, **added}, self.notes, self.decimal, self.source, rows)
+
+    def write(self, path: str | Path) -> None:
+        """Writes CSV (UTF-8; None is the empty cell) or Parquet, by suffix; the file appears whole or not at all.
+
+        Raises: TableError for another suffix; OSError where the disk refuses.
+        """
+        path = Path(path)
+        write = _WRITERS.get(path.suffix.lower())
+        if write is None:
+            raise TableError(
+                f"cannot write '{path.suffix}'", f"one of {', '.join(_WRITERS)}", "give the file such a name", str(path)
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            write(self, scratch)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def read_table(path: str | Path, missing: Sequence[str] = ("",)) -> Table:
+    """Reads CSV (TSV, TXT), Parquet or xlsx by suffix. All cells are stripped text; words in `missing` become None.
+
+    Raises: TableError if the file is not there, is no such table, has ragged rows, or nameless or equal columns.
+    """
+    path = Path(path)
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise TableError(
+            f"unknown kind of table '{path.suffix}'",
+            f"one of {', '.join(READERS)}",
+            "save it as one of these",
+            str(path),
+        )
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "no such file"
+        mend = nearest(path.name, [p.name for p in path.parent.glob("*") if p.suffix.lower() in READERS])
+        raise TableError(found, "a table of cases", mend, str(path))
+    columns, notes, decimal = read(path, frozenset(missing))
+    return Table(columns, notes, decimal, str(path))
+
+
+def _write_csv(table: Table, path: Path) -> None:
+    # Between decimal commas a comma would only be told apart by quotes.
+    separator = ";" if table.decimal == "," else ","
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=separator, lineterminator="\n")
+        writer.writerow(table.names)
+        writer.writerows(zip(*table.columns.values(), strict=True))
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    arrays = {name: pyarrow.array(column.tolist(), type=pyarrow.string()) for name, column in table.columns.items()}
+    meta = {b"mmfuse.decimal": table.decimal.encode()}
+    parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(meta), path)
+
+
+_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}

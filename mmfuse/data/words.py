@@ -1,0 +1,153 @@
+"""Cells are text. Here typed values become words and words become numbers, the same whatever file they stood in.
+
+1, 1.0 and "1" are one word; only words the card lists are missing; a word that is no number is named, never guessed at.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.errors import Faults, TableError
+
+Texts = NDArray[np.object_]
+"""(n,) of str | None."""
+SHOWN = 8
+"""How many of a kind an error lists before it counts the rest."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_FRACTION = re.compile(r"([+-]?\d+)\.(\d*)", re.ASCII)
+
+
+def as_text(value: Any) -> str | None:  # noqa: ANN401  # whatever a cell holds
+    """A typed cell as its word; None and NaN (no value at all) stay None.
+
+    Integral numbers lose their point ("1"), dates are ISO (midnight falls away), booleans are `true` and `false`.
+    Text is stripped.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, np.generic) and not isinstance(value, np.floating):
+        value = value.item()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return _float_text(value)
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if _is_midnight(value) else value.isoformat()
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value).strip()
+
+
+def _float_text(value: float | np.floating[Any]) -> str | None:
+    if math.isnan(value):
+        return None
+    if abs(float(value)) < 1e15 and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _is_midnight(value: datetime.datetime) -> bool:
+    return value.time() == datetime.time() and value.tzinfo is None
+
+
+def canonical(word: str, decimal: str = ".") -> str:
+    """The one form of a class, group or category, so that 1, 1.0 and "1" are the same, and TRUE and true.
+
+    Leading zeros are kept: "01" and "1" differ.
+    """
+    if word.lower() in ("true", "false"):
+        return word.lower()
+    match = _FRACTION.fullmatch(word.replace(decimal, ".", 1) if decimal != "." else word)
+    if match is None:
+        return word
+    whole, fraction = match[1], match[2].rstrip("0")
+    if not fraction and not whole.strip("+-0"):
+        whole = whole.lstrip("+-")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def number(word: str, decimal: str = ".") -> float:
+    """A word's number, NaN if it is none. Words for NaN and infinity, and thousands separators, are no numbers."""
+    if decimal != ".":
+        if "." in word:
+            return math.nan
+        word = word.replace(decimal, ".", 1)
+    if _NUMBER.fullmatch(word) is None:
+        return math.nan
+    value = float(word)
+    return value if math.isfinite(value) else math.nan
+
+
+def numbers(values: Iterable[str | None], decimal: str = ".", where: str = "") -> NDArray[np.float64]:
+    """(n,) words → (n,) float64, NaN where None.
+
+    Raises: TableError listing the words that are no numbers, with their counts; `where` names file and column.
+    """
+    words = list(values)
+    known: dict[str | None, float] = {word: number(word, decimal) for word in set(words) if word is not None}
+    refused = {word for word, value in known.items() if math.isnan(value)}
+    if refused:
+        counts = Counter(word for word in words if word is not None and word in refused)
+        sign = "" if decimal == "." else f" with decimal sign '{decimal}'"
+        raise TableError(
+            f"{sum(counts.values())} cells are no numbers: {listed(counts)}",
+            f"numbers{sign}, or words that the card lists as missing",
+            "add the words to `missing` in [cases], name the column under `categorical`, or mend the cells",
+            where,
+        )
+    known[None] = math.nan
+    return np.fromiter((known[word] for word in words), dtype=np.float64, count=len(words))
+
+
+def listed(counts: Counter[str]) -> str:
+    """The most frequent words with their counts, the rest as a number: `'NA' (12), 'n/a' (3) and 2 more`."""
+    shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]
+    text = ", ".join(f"'{word}' ({count})" for word, count in shown)
+    return text + (f" and {len(counts) - len(shown)} more" if len(counts) > len(shown) else "")
+
+
+def named(names: Iterable[object]) -> str:
+    """The first few names, the rest as a number."""
+    every = [str(name) for name in names]
+    rest = len(every) - SHOWN
+    return ", ".join(every[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def texts(words: Iterable[str | None]) -> Texts:
+    """Words as a column."""
+    words = list(words)
+    out = np.empty(len(words), dtype=object)
+    out[:] = words
+    return out
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raises TableError if a column has no name or two have the same."""
+    faults = Faults()
+    empty = [i for i, name in enumerate(names, 1) if not name]
+    if empty:
+        faults.add(
+            where,
+            f"columns without a name: number {named(empty)}",
+            "a name for each column",
+            "name them in the header (a pandas index: write with index=False)",
+        )
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(names, 1):
+        places.setdefault(name, []).append(i)
+    for name, numbered in places.items():
+        if name and len(numbered) > 1:
+            found = f"{len(numbered)} columns are named '{name}': number {named(numbered)}"
+            faults.add(where, found, "one column a name", "rename or drop all but one")
+    faults.raise_as(TableError)
