@@ -21,7 +21,7 @@ _DOOR = {
         "Modality", "Node", "Part", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
     ),
     "mmfuse.hooks": ("hookimpl",),
-    "mmfuse.catalog": ("Catalog",),
+    "mmfuse.catalog": ("Catalog", "Entry", "PluginInfo", "Recipe"),
     "mmfuse.spec": (
         "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn", "LabelLine",
         "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection", "TrainingSection",
@@ -39,7 +39,7 @@ _DOOR = {
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.metrics": ("evaluate",),
     "mmfuse.pipeline": ("Pipeline",),
-    "mmfuse.run": ("Run",),
+    "mmfuse.run": ("Run", "refuse_existing"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _DOOR.items() for name in names}
 

@@ -257,8 +257,8 @@ class Spec(Node):
     sections: ClassVar[Words] = (*Card.model_fields, *Plan.model_fields)
 
     @classmethod
-    def load(cls, plan: Any, card: Any = None, **options: Any) -> Self:  # noqa: ANN401  # see spec_files.load
-        """Reads a plan (file, recipe's name or tree) and a card; see `mmfuse.toml.load`."""
-        from mmfuse.toml import load
+    def load(cls, plan: Any, card: Any = None, **options: Any) -> Self:  # noqa: ANN401  # what `mmfuse.load` takes
+        """Reads a plan (file, recipe's name or tree) and a card; the same as `mmfuse.load`."""
+        import mmfuse
 
-        return load(plan, card, **options)  # type: ignore[return-value]
+        return mmfuse.load(plan, card, **options)  # type: ignore[no-any-return]

@@ -1,0 +1,36 @@
+# `make demo` sets up and runs the main job on the embedded cohort; `make test` sets up and runs every check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*)
+FOLDERS := $(PLUGINS:%=-e %)
+
+.PHONY: demo test test-all lint bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/mmfuse demo
+
+test: lint
+	$(BIN)/python -m pytest tests
+	@for plugin in $(PLUGINS); do echo "$(BIN)/python -m pytest $$plugin"; $(BIN)/python -m pytest $$plugin/tests || exit 1; done
+
+test-all: lint
+	$(BIN)/python -m pytest tests -m "slow or not slow"
+	@for plugin in $(PLUGINS); do $(BIN)/python -m pytest $$plugin/tests -m "slow or not slow" || exit 1; done
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy mmfuse
+	$(BIN)/lint-imports
+
+$(VENV)/.installed: pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "mmfuse needs Python 3.11 or newer; found `$(PYTHON) --version`. Try: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[dev]" $(FOLDERS)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,247 @@
+"""The whole on one page: cases → network → decisions → prediction. Which case is spoken about by whom is settled here and in the
+rooms that it calls (law 2), never by the user.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.catalog import Catalog
+from mmfuse.data.cases import Cases
+from mmfuse.data.splits import assign, fold_numbers
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.decide.stages import FittedDecisions, fit_decisions
+from mmfuse.errors import SpecError, TableError
+from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
+from mmfuse.labels import Floats, Ints
+from mmfuse.learnt import Learnt
+from mmfuse.metrics import METRICS
+from mmfuse.parts import Bools
+from mmfuse.provenance import refuse_seen
+from mmfuse.seeds import derive
+from mmfuse.spec import FoldColumn, Spec
+from mmfuse.toml import with_defaults
+from mmfuse.wiring import Wiring, wire
+
+
+class Steps(NamedTuple):
+    """What fitting will do, known before it begins."""
+
+    networks: tuple[str, ...]
+    stages: tuple[str, ...]
+
+
+class Pipeline:
+    """A spec that can be fitted to cases; afterwards it predicts. `device` is `auto`, `cpu` or `cuda`."""
+
+    def __init__(
+        self, spec: Spec, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
+    ) -> None:
+        self.catalog = catalog or Catalog()
+        self.spec = spec.model_copy(update={"plan": with_defaults(spec.plan, self.catalog)})
+        self.wiring: Wiring = wire(self.spec)
+        self.device = device
+        self.events: list[tuple[float, Event]] = []
+        """Everything that was told while fitting, with its time."""
+        self._watch = watch
+        self.network: Any = None
+        """The fitted network side (`net.predicting.FittedNetwork`), if the plan has one."""
+        self.decisions: FittedDecisions | None = None
+        self.scores: ScoreTable | None = None
+        """Scores of the cases it was fitted to: of its training cases out of fold."""
+        self.seen: dict[str, NDArray[Any]] = {}
+
+    def watch(self, event: Event) -> None:
+        """Shows an event to the watcher and to every plugin that watches, and keeps it for the run."""
+        self.events.append((time.time(), event))
+        self._watch(event)
+        self.catalog.watch(event)
+
+    # ── fitting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fit(self, cases: Cases, split: NDArray[Any] | None = None) -> Self:
+        """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's.
+
+        Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
+        """
+        split = assign(cases, self.spec.card.split) if split is None else np.asarray(split)
+        self._refuse_unlearnable(cases, split)
+        self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
+        folds = self._folds(cases, split)
+        has_valid = bool((split == "valid").any())
+        sources: dict[str, Floats] = {}
+        if self.wiring.encoders:
+            from mmfuse.net.predicting import fit_network
+
+            drawn = folds if self.wiring.needs_folds(has_valid) else None
+            self.network, sources = fit_network(
+                self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch
+            )
+        table = ScoreTable(
+            sources=sources,
+            ids=cases.ids,
+            groups=cases.groups,
+            split=split,
+            folds=folds,
+            targets=cases.targets,
+            labels=cases.labels,
+            case_is=self.spec.card.cases.case_is,
+        )
+        total = len(self.wiring.decisions)
+        began = time.perf_counter()
+        if total:
+            self.watch(StepStarted("decisions", 1, 1))
+        self.decisions, self.scores = fit_decisions(
+            self.spec, self.wiring, table, _Features(self.spec, self.wiring, cases, self.network), watch=self.watch
+        )
+        if total:
+            self.watch(StepEnded("decisions", time.perf_counter() - began))
+        return self
+
+    def steps(self, split: NDArray[Any]) -> Steps:
+        """The networks and stages that `fit` will train on a split."""
+        has_valid = bool((split == "valid").any())
+        plan = self.spec.plan
+        networks: list[str] = []
+        if self.wiring.sources:
+            folds = plan.training.folds
+            count = len(folds.predict) if isinstance(folds, FoldColumn) else folds
+            needed = self.wiring.needs_folds(has_valid) or plan.training.serve == "folds"
+            networks = ["network"] if plan.training.serve == "refit" else []
+            networks += [f"fold {k}" for k in range(1, count + 1)] if needed else []
+        stages = [f"{decision.name} (on {decision.learns_on(has_valid)})" for decision in self.wiring.decisions]
+        return Steps(tuple(networks), tuple(stages))
+
+    def _folds(self, cases: Cases, split: NDArray[Any]) -> Ints:
+        """(n,) fold of each training case; -1: in none, nobody speaks about it out of fold."""
+        folds = np.full(len(cases), -1, dtype=np.int64)
+        train = np.flatnonzero(split == "train")
+        wanted = self.spec.plan.training.folds
+        if isinstance(wanted, FoldColumn):
+            values = cases.table[wanted.column][train]
+            for number, value in enumerate(wanted.predict):
+                if value not in values:
+                    raise TableError(
+                        f"column '{wanted.column}' has no '{value}' among the training cases",
+                        f"the values of training.folds.predict: {list(wanted.predict)}",
+                    )
+                folds[train[values == value]] = number
+            return folds
+        drawn = cases.take(train)
+        groups = len(set(drawn.groups))
+        folds[train] = fold_numbers(
+            drawn.groups, drawn.targets, cases.labels, min(wanted, groups), derive(self.spec.plan.seed, "folds")
+        )
+        return folds
+
+    def _refuse_unlearnable(self, cases: Cases, split: NDArray[Any]) -> None:
+        train = split == "train"
+        if train.sum() < 2:
+            raise TableError(f"{train.sum()} training cases", "two or more", "look at [split], or `mmfuse check`")
+        if not cases.labels:
+            raise SpecError("the card has no labels", "labels to learn", "add [labels]")
+        for index, label in enumerate(cases.labels):
+            known = set(cases.targets[train, index].tolist()) - {-1}
+            if not known:
+                raise TableError(
+                    f"label '{label.name}' is known for no training case", "some known cells", "drop the label"
+                )
+            if len(known) == 1:
+                only = label.classes[next(iter(known))]
+                text = f"label '{label.name}' has one class among the training cases ('{only}'): nothing to tell apart"
+                self.watch(Notice(text, "warning"))
+
+    # ── predicting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def sources(self, cases: Cases) -> ScoreTable:
+        """Every source's scores of new cases. Cases that the pipeline was fitted to are spoken about by what learnt from them:
+        for honest scores of those read `scores`."""
+        decisions = self._fitted()
+        given = {} if self.network is None else self.network.predict(cases, self.watch)
+        features = _Features(self.spec, self.wiring, cases, self.network)
+        blank = np.full(len(cases), "", dtype=object)
+        return ScoreTable(
+            sources=decisions.apply(given, features, len(cases)),
+            ids=cases.ids,
+            groups=cases.groups,
+            split=blank,
+            folds=np.full(len(cases), -1, dtype=np.int64),
+            targets=cases.targets,
+            labels=cases.labels,
+            case_is=self.spec.card.cases.case_is,
+        )
+
+    def predict_proba(self, cases: Cases) -> Floats:
+        """(n, columns) probabilities of the answer; NaN for a case with nothing to go by."""
+        return self.sources(cases).probabilities(self.wiring.answer)
+
+    def predict(self, cases: Cases) -> dict[str, NDArray[Any]]:
+        """{label: (n,) class}; None for a case with nothing to go by."""
+        picks = cases.labels.argmax(self.predict_proba(cases))
+        classes = [np.array([*label.classes, None], dtype=object) for label in cases.labels]
+        return {label.name: classes[i][picks[:, i]] for i, label in enumerate(cases.labels)}
+
+    def score(self, cases: Cases) -> float:
+        """Balanced accuracy of the answer in [0, 1], mean over labels by their weight."""
+        by_label = METRICS["balanced-accuracy"](self.predict_proba(cases), cases.targets, cases.labels, None)[0]
+        known = ~np.isnan(by_label)
+        return float(np.average(by_label[known], weights=cases.labels.weights[known])) if known.any() else float("nan")
+
+    def flags(self, cases: Cases) -> tuple[str, ...]:
+        """For each case what should make a reader careful: an unseen presence pattern, category or range; empty: nothing."""
+        self._fitted()
+        return tuple("" for _ in range(len(cases))) if self.network is None else self.network.flags(cases)
+
+    def _fitted(self) -> FittedDecisions:
+        if self.decisions is None:
+            raise SpecError("this pipeline is not fitted", "a fitted one", "call fit(cases), or Pipeline.load(RUN)")
+        return self.decisions
+
+    # ── storing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the fitted pipeline as a run folder, which must not exist; nothing is left of it if writing fails."""
+        from mmfuse.run import write
+
+        self._fitted()
+        write(self, Path(folder))
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
+    ) -> Self:
+        """Reads a run folder. Raises: RunError naming the file that is missing, changed or truncated."""
+        from mmfuse.run import Run
+
+        return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+class _Features:
+    """What second stages read beside scores (`decide.stages.FeatureSource`): tables and vectors anew for each set that is learnt
+    from; the vectors of frozen encoders, in which no label is."""
+
+    def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, network: Any) -> None:  # noqa: ANN401  # torch's side
+        self._modalities = spec.card.modalities
+        self._frozen = {name for name, (_, line) in wiring.encoders.items() if line.frozen is True}
+        self._cases, self._network = cases, network
+        self._vectors: dict[str, tuple[Floats, Bools]] = {}
+
+    def fit(self, modality: str, index: Ints) -> Learnt | None:
+        """What is learnt from those cases alone; None for frozen vectors."""
+        if modality in self._frozen:
+            return None
+        return self._modalities[modality].fit(self._cases.rows(index))
+
+    def read(self, modality: str, learnt: Learnt | None, index: Ints) -> tuple[Floats, Bools]:
+        """((n, width), (n,) present) of the cases in `index`."""
+        if modality in self._frozen:
+            if modality not in self._vectors:
+                self._vectors[modality] = self._network.embed(self._cases, modality)
+            vectors, present = self._vectors[modality]
+            return vectors[index], present[index]
+        return learnt.read(self._cases.rows(index))  # type: ignore[union-attr]  # a Reader
