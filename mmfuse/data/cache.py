@@ -1,0 +1,235 @@
+"""Decode once: rows of one shape and dtype in a memory-mapped file, found again by the content they were made of.
+
+A row's bytes are on disk before the index speaks of them, in one transaction that no other process can enter: a
+process killed at any moment leaves nothing wrong, and several may fill one store. What lies here is patient data:
+folders are closed to other users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.contents import MEMORY
+from mmfuse.data.disk import cache_root, clearly, private_folder, reading, transaction
+from mmfuse.errors import RunError
+
+__all__ = ["Store", "cache_root", "cache_size", "clear_cache"]
+
+FORMAT = 1
+"""Raised when the layout of a store changes; stores of other formats are made anew."""
+
+_INDEX, _ROWS = "index.sqlite", "rows.bin"
+_OURS = {_INDEX, _ROWS, *(f"{_INDEX}-{end}" for end in ("journal", "wal", "shm"))}
+_FOLDER = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{32}")
+_BATCH_BYTES = 32 * 2**20
+_BATCH_SECONDS = 2.0
+
+Array = NDArray[Any]
+Slots = NDArray[np.int64]
+Made = Iterable[tuple[Sequence[int], Array]]
+
+
+def stores() -> tuple[Path, ...]:
+    """The folders of all stores, by name. Whatever else lies in the cache's root is not ours."""
+    root = cache_root()
+    found = sorted(path for path in root.iterdir() if _FOLDER.fullmatch(path.name)) if root.is_dir() else []
+    return tuple(path for path in found if path.is_dir() and not _foreign(path))
+
+
+def cache_size() -> int:
+    """Bytes that the cache holds on disk."""
+    return sum(file.stat().st_size for folder in stores() for file in folder.iterdir()) + sum(
+        file.stat().st_size for file in _memory()
+    )
+
+
+def clear_cache() -> int:
+    """Deletes all stores and what is remembered of files, and nothing that mmfuse did not write.
+
+    Returns the bytes that were freed. Raises: RunError if they may not be deleted.
+    """
+    freed = cache_size()
+    with clearly(cache_root()):
+        for folder in stores():
+            shutil.rmtree(folder)
+        for file in _memory():
+            file.unlink()
+    return freed
+
+
+def _memory() -> list[Path]:
+    return sorted(cache_root().glob(f"{MEMORY}*"))
+
+
+def _foreign(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name not in _OURS)
+
+
+class _DamagedError(Exception):
+    """What lies in a store's folder is not what was once written."""
+
+
+class Store:
+    """Rows of one shape and dtype, each under the key of its content, in the folder `ROOT/NAME-HASH`.
+
+    `fingerprint` is all that decides a row beside its key (steps, sizes, versions; a network's weights): another one
+    is another folder. A damaged store is emptied, since all that it held can be made again.
+
+    Raises: RunError if the folder holds files that mmfuse did not write, or cannot be written.
+    """
+
+    def __init__(self, name: str, fingerprint: str, shape: Sequence[int], dtype: str) -> None:
+        self.shape = tuple(int(size) for size in shape)
+        self.dtype = np.dtype(dtype)
+        self._row = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        if self._row == 0:
+            raise ValueError(f"a store of rows of shape {self.shape} would hold nothing")
+        self._about = json.dumps([FORMAT, name, fingerprint, self.shape, self.dtype.str])
+        digest = hashlib.blake2b(self._about.encode(), digest_size=16).hexdigest()
+        self.folder = cache_root() / f"{name}-{digest}"
+        self._mapped: Array = np.empty((0, *self.shape), self.dtype)
+        with clearly(self.folder):
+            self._open()
+
+    def __len__(self) -> int:
+        """How many rows it holds."""
+        with clearly(self.folder), reading(self.folder / _INDEX) as database:
+            return int(database.execute("SELECT count(*) FROM rows").fetchone()[0])
+
+    def get(self, keys: Sequence[str], make: Callable[[list[int]], Made]) -> Slots:
+        """(n,) the slot of each key, -1 where there is none; `take` reads slots.
+
+        If any rows are missing, `make` is called once with their positions in `keys` (the first of equal keys; never
+        the empty key, which stands for an absent case). It yields (positions, (len(positions), *shape) array), as
+        large or small as it likes; a position that it does not yield stays without a row. Rows are committed as they
+        come, so that what was made before a failure is kept.
+
+        Raises: RunError if the disk is full or refuses; whatever `make` raises.
+        """
+        first: dict[str, int] = {}
+        for position, key in enumerate(keys):
+            if key:
+                first.setdefault(key, position)
+        with clearly(self.folder), reading(self.folder / _INDEX) as database:
+            slots = _slots(database, list(first))
+        missing = [position for key, position in first.items() if key not in slots]
+        if missing:
+            for positions, rows in self._batches(make(missing)):
+                with clearly(self.folder):
+                    slots |= self._write([keys[position] for position in positions], rows)
+        return np.array([slots.get(key, -1) for key in keys], dtype=np.int64)
+
+    def take(self, slots: Slots) -> Array:
+        """(len(slots), *shape) the rows at these slots, in memory; zeros for slot -1."""
+        out = np.zeros((len(slots), *self.shape), self.dtype)
+        held = np.flatnonzero(slots >= 0)
+        if len(held):
+            ascending = held[np.argsort(slots[held], kind="stable")]  # a disk likes to be read forwards
+            out[ascending] = self._rows(int(slots.max()))[slots[ascending]]
+        return out
+
+    def _rows(self, last: int) -> Array:
+        """All rows, mapped, at least as far as slot `last`."""
+        if last >= len(self._mapped):
+            path = self.folder / _ROWS
+            count = path.stat().st_size // self._row if path.exists() else 0
+            if last >= count:
+                raise RunError(
+                    f"row {last} is gone from the cache",
+                    f"a file of at least {last + 1} rows",
+                    "do not clear the cache while it is in use; run again",
+                    str(path),
+                )
+            self._mapped = np.asarray(np.memmap(path, self.dtype, mode="r", shape=(count, *self.shape)))
+        return self._mapped
+
+    def _open(self) -> None:
+        private_folder(self.folder)
+        if foreign := _foreign(self.folder):
+            raise RunError(
+                f"holds files that mmfuse did not write: {', '.join(foreign[:5])}",
+                "an empty folder, or a store of mmfuse",
+                "move them away, or set MMFUSE_CACHE to another folder",
+                str(self.folder),
+            )
+        try:
+            self._check()
+        except sqlite3.OperationalError:  # locked, full, not permitted: says nothing about what lies there
+            raise
+        except (_DamagedError, sqlite3.DatabaseError):
+            # Renamed first: another process finds the whole folder or none. Its own open files outlive their names.
+            aside = self.folder.with_name(f".discarded-{os.getpid()}-{time.time_ns()}")
+            self.folder.rename(aside)
+            shutil.rmtree(aside)
+            private_folder(self.folder)
+            self._check()
+
+    def _check(self) -> None:
+        path = self.folder / _ROWS
+        with transaction(self.folder / _INDEX) as database:
+            database.execute("CREATE TABLE IF NOT EXISTS about (text TEXT NOT NULL)")
+            database.execute("CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, slot INTEGER NOT NULL UNIQUE)")
+            about = [text for (text,) in database.execute("SELECT * FROM about")]
+            if not about:
+                database.execute("INSERT INTO about VALUES (?)", (self._about,))
+            elif about != [self._about]:
+                raise _DamagedError(f"it is about {about}")
+            (sound,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            (end,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
+            if sound != "ok" or end * self._row > (path.stat().st_size if path.exists() else 0):
+                raise _DamagedError("the index is broken, or speaks of more rows than there are")
+
+    def _write(self, keys: Sequence[str], rows: Array) -> dict[str, int]:
+        with transaction(self.folder / _INDEX) as database:
+            slots = _slots(database, keys)  # another process may have been faster
+            fresh = [position for position, key in enumerate(keys) if key not in slots]
+            (start,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
+            # Written, not assigned through the map: a full disk is an error here and a dead process there.
+            handle = os.open(self.folder / _ROWS, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
+            with os.fdopen(handle, "r+b", buffering=0) as file:
+                file.seek(start * self._row)
+                rest = memoryview(rows[fresh].tobytes())
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(handle)
+            placed = {keys[position]: start + i for i, position in enumerate(fresh)}
+            database.executemany("INSERT INTO rows VALUES (?, ?)", placed.items())
+        return slots | placed
+
+    def _batches(self, made: Made) -> Iterator[tuple[list[int], Array]]:
+        """What was made, gathered until it is worth a transaction (each waits for the disk)."""
+        positions: list[int] = []
+        pieces: list[Array] = []
+        begun = time.monotonic()
+        for some, rows in made:
+            if rows.shape != (len(some), *self.shape) or rows.dtype != self.dtype:
+                expected = f"{(len(some), *self.shape)} {self.dtype}"
+                raise ValueError(f"rows of {rows.shape} {rows.dtype} were made where {expected} was expected")
+            positions += some
+            pieces.append(rows)
+            if len(positions) * self._row >= _BATCH_BYTES or time.monotonic() - begun > _BATCH_SECONDS:
+                yield positions, np.concatenate(pieces)
+                positions, pieces, begun = [], [], time.monotonic()
+        if positions:
+            yield positions, np.concatenate(pieces)
+
+
+def _slots(database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for start in range(0, len(keys), 500):
+        some = list(keys[start : start + 500])
+        marks = ",".join("?" * len(some))
+        found.update(database.execute(f"SELECT key, slot FROM rows WHERE key IN ({marks})", some))
+    return found
