@@ -263,6 +263,8 @@ class SecondStage(Part):
     role: ClassVar[str] = "stage"
     calibrate: Literal["auto", "none", "sigmoid"] = "auto"
     """Platt's sigmoid on grouped out-of-fold decision values; `auto`: where the estimator gives no probabilities."""
+    suffix: ClassVar[str] = "skops"
+    """Of the files that `save` writes, one a label."""
 
     @property
     def trusts(self) -> tuple[str, ...]:
@@ -272,6 +274,21 @@ class SecondStage(Part):
     def estimator(self, seed: int) -> Any:  # noqa: ANN401  # scikit-learn's classifiers share no base type that says enough
         """A bare, unfitted scikit-learn classifier (a Pipeline is one)."""
         raise NotImplementedError
+
+    def save(self, estimator: Any, path: Path) -> None:  # noqa: ANN401
+        """Stores a fitted estimator, never as pickle. By default as skops; a library with a format of its own overrides both."""
+        from mmfuse import estimators
+
+        estimators.save(estimator, path, self.trusts)
+
+    def load(self, path: Path, seed: int) -> Any:  # noqa: ANN401
+        """Reads what `save` wrote; `seed` is the one that the estimator was made with.
+
+        Raises: RunError naming the file that is missing or broken, or the types in it that are not trusted.
+        """
+        from mmfuse import estimators
+
+        return estimators.load(path, self.trusts)
 
 
 class Metric(Part):

@@ -1,0 +1,149 @@
+"""Scores of all sources about all cases, and how stages look at them.
+
+A source is an array (views, cases, columns) of logits or log-probabilities, NaN where it abstains; the softmax over a
+label's columns is the probability. A `ScoreTable` is self-sufficient: every figure works from `scores.npz` alone,
+without images, torch or a spec.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.errors import PartError, RunError, nearest
+from mmfuse.labels import Floats, Ints, Label, Labels
+
+SMALLEST = 1e-12
+"""Stages' probabilities are stored as logarithms of at least this, so that a zero does not become an infinite score."""
+
+_ARRAYS = ("ids", "groups", "split", "folds", "targets", "prior")
+
+
+def log_scores(p: Floats) -> Floats:
+    """(cases, columns) probabilities → (1, cases, columns) log-probabilities as a source; NaN stays NaN."""
+    return np.log(np.maximum(p, SMALLEST))[None]
+
+
+def mean_of_views(source: Floats, labels: Labels) -> Floats:
+    """(views, cases, columns) scores → (cases, columns): the mean over views of the probabilities."""
+    return labels.softmax(np.asarray(source, dtype=float)).mean(axis=0)
+
+
+def stack(sources: Mapping[str, Floats], names: Sequence[str], labels: Labels, per_view: bool) -> Floats:
+    """(sources, views, cases, columns) log-probabilities of the named sources.
+
+    With `per_view` every view's log-softmax, and a source of one view stands at each view of the others; without, one
+    view: the logarithm of the mean over views of the probabilities.
+
+    Raises: PartError if views differ in number and neither is 1.
+    """
+    if not per_view:
+        with np.errstate(divide="ignore"):
+            return np.stack([np.log(mean_of_views(sources[name], labels))[None] for name in names])
+    views = max(len(sources[name]) for name in names)
+    odd = [name for name in names if len(sources[name]) not in (1, views)]
+    if odd:
+        raise PartError(
+            f"source '{odd[0]}' has {len(sources[odd[0]])} views",
+            f"1 or {views}, as the others",
+            f"read {list(names)} apart",
+        )
+    logs = [labels.log_softmax(np.asarray(sources[name], dtype=float)) for name in names]
+    return np.stack([np.broadcast_to(log, (views, *log.shape[1:])) for log in logs])
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """What every source says about every case.
+
+    `prior` (columns,) are the shares of classes in `train`; left out, they are counted here.
+    """
+
+    sources: Mapping[str, Floats]
+    """{name: (views, n, columns)}: a network's raw logits, a stage's log-probabilities; NaN where it abstains."""
+    ids: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    split: NDArray[np.str_]
+    """`train`, `valid`, `test`, or `` for a case in none."""
+    folds: Ints
+    """(n,) number of the fold whose network did not see the case; -1: in none."""
+    targets: Ints
+    """(n, labels), -1 unknown."""
+    labels: Labels
+    case_is: str = "case"
+    prior: Floats = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "groups", "split"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.str_))
+        for name in ("folds", "targets"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.int64))
+        if not len(self.prior):
+            object.__setattr__(self, "prior", self.labels.prior(self.targets[self.split == "train"]))
+        for name, source in self.sources.items():
+            if source.ndim != 3 or source.shape[1:] != (len(self), self.labels.columns):
+                raise PartError(
+                    f"source '{name}' has shape {source.shape}",
+                    f"(views, {len(self)} cases, {self.labels.columns} columns)",
+                )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def probabilities(self, source: str) -> Floats:
+        """(n, columns): the mean over views of the probabilities; NaN where the source abstains.
+
+        Raises: RunError for a source that is not here.
+        """
+        if source not in self.sources:
+            known = list(self.sources)
+            raise RunError(f"no source is called '{source}'", f"one of {known}", nearest(source, known))
+        return mean_of_views(self.sources[source], self.labels)
+
+    def take(self, chosen: NDArray[Any]) -> ScoreTable:
+        """The cases of a mask or an index; the training prior stays."""
+        return replace(
+            self,
+            sources={name: source[:, chosen] for name, source in self.sources.items()},
+            **{name: getattr(self, name)[chosen] for name in ("ids", "groups", "split", "folds", "targets")},
+        )
+
+    def with_source(self, name: str, scores: Floats) -> ScoreTable:
+        """The same table with one more source."""
+        return replace(self, sources={**self.sources, name: scores})
+
+    def save(self, path: Path) -> None:
+        """Writes one npz; names and classes stand in it as JSON text. Equal tables give equal bytes."""
+        about = {
+            "case_is": self.case_is,
+            "sources": list(self.sources),
+            "labels": [{**vars(label), "classes": list(label.classes)} for label in self.labels],
+        }
+        arrays: dict[str, Any] = {f"source-{i}": source for i, source in enumerate(self.sources.values())}
+        arrays.update({name: getattr(self, name) for name in _ARRAYS})
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote; nothing in it is executed.
+
+        Raises: RunError if the file is missing, truncated or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                about = json.loads(str(stored["about"][()]))
+                labels = Labels([Label(**{**label, "classes": tuple(label["classes"])}) for label in about["labels"]])
+                sources = {name: stored[f"source-{i}"] for i, name in enumerate(about["sources"])}
+                arrays = {name: stored[name] for name in _ARRAYS}
+                return cls(sources=sources, labels=labels, case_is=about["case_is"], **arrays)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, PartError, zipfile.BadZipFile) as error:
+            mend = "copy the run again"
+            raise RunError(f"cannot be read: {error}", "a scores.npz of mmfuse", mend, str(path)) from error
