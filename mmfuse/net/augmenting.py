@@ -1,0 +1,52 @@
+"""Augmentations at work: one draw a case for each line of the plan, shared by all modalities it names, on the
+device."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+
+from mmfuse.errors import PartError
+from mmfuse.net.batches import Batch
+from mmfuse.wiring import Wiring
+
+
+class Augmenter:
+    """Changes the images of a batch in training. Modalities of which only cached vectors are read (`skip`) are left
+    alone."""
+
+    def __init__(self, wiring: Wiring, skip: Collection[str], device: torch.device) -> None:
+        self._lines: list[tuple[str, nn.Module, tuple[str, ...]]] = []
+        for line, modalities in wiring.augment:
+            named = tuple(m for m in modalities if m in wiring.encoders and m not in skip)
+            if named:
+                self._lines.append((line.part.name, line.part.build().to(device), named))
+
+    @torch.no_grad()
+    def change(self, batch: Batch, generator: torch.Generator) -> None:
+        """Puts changed images into `batch.inputs`; rows where the modality is absent or hidden stay as they are. Each
+        line draws for all cases of the batch, whoever is present, so that a case's draw does not depend on its
+        neighbours."""
+        for name, module, modalities in self._lines:
+            draw = module.draw(len(batch), generator)  # type: ignore[operator]  # the role's contract
+            for modality in modalities:
+                rows = batch.present[modality].nonzero()[:, 0]
+                if len(rows):
+                    batch.inputs[modality] = _changed(name, module, batch.inputs[modality], rows, draw)
+
+
+def _changed(name: str, module: nn.Module, images: Tensor, rows: Tensor, draw: dict[str, Tensor]) -> Tensor:
+    short = {key: tuple(value.shape) for key, value in draw.items() if len(value) != len(images)}
+    if short:
+        raise PartError(
+            f"augmentation '{name}' draws {short} for {len(images)} cases", "a first axis of cases", "mend its `draw`"
+        )
+    everyone = len(rows) == len(images)
+    given = images if everyone else images[rows.to(images.device)]
+    made = module(given, {key: value[rows].to(images.device, non_blocking=True) for key, value in draw.items()})
+    if made.shape != given.shape:
+        found = f"augmentation '{name}' makes {tuple(made.shape)} of {tuple(given.shape)}"
+        raise PartError(found, "images of the same size", "resize them back inside it")
+    return made if everyone else images.index_copy(0, rows.to(images.device), made.to(images.dtype))

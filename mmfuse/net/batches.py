@@ -1,0 +1,138 @@
+"""From blocks of cases to batches on the device: shuffled or in order, read ahead by one thread, images scaled to [0,
+1] there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmfuse.labels import Ints
+from mmfuse.net.views import IDENTITY
+
+if TYPE_CHECKING:
+    from mmfuse.data.inputs import Block
+
+Index = NDArray[np.integer]
+Result = TypeVar("Result")
+
+AHEAD = 2
+"""Batches that are read while the device works."""
+
+
+@dataclass(frozen=True)
+class NetworkData:
+    """What one network reads of some cases."""
+
+    ids: NDArray[np.str_]
+    targets: Ints
+    blocks: Mapping[str, Block]
+    """Of every encoded modality."""
+    images: frozenset[str]
+    """The modalities that views and augmentations apply to."""
+    vectors: Mapping[str, Mapping[str, NDArray[np.float32]]] = field(default_factory=dict)
+    """{modality: {view: (n, width)}} known features of frozen encoders; their blocks are not read."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def present(self) -> dict[str, NDArray[np.bool_]]:
+        return {modality: block.present for modality, block in self.blocks.items()}
+
+    @property
+    def anything(self) -> NDArray[np.bool_]:
+        """(n,) which cases have any encoded modality."""
+        return np.asarray(np.stack([block.present for block in self.blocks.values()]).any(axis=0))
+
+
+class Batch:
+    """Some cases, as tensors. It is no tuple and no dataclass, so that Fabric hands it on as it is (it would round
+    floats to the working precision before an encoder has normalised them)."""
+
+    def __init__(
+        self,
+        index: Index,
+        inputs: dict[str, Tensor],
+        vectors: dict[str, dict[str, Tensor]],
+        present: dict[str, Tensor],
+        targets: Tensor,
+    ) -> None:
+        self.index = index
+        """Positions among the cases."""
+        self.inputs = inputs
+        self.vectors = vectors
+        """By modality, then view."""
+        self.present = present
+        """On the CPU: looking at masks there costs no wait."""
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device) -> Batch:
+        """On the device, as floats."""
+        inputs = {modality: to_floats(tensor.to(device, non_blocking=True)) for modality, tensor in self.inputs.items()}
+        vectors = {m: {v: t.to(device, non_blocking=True) for v, t in by.items()} for m, by in self.vectors.items()}
+        return Batch(self.index, inputs, vectors, self.present, self.targets.to(device, non_blocking=True))
+
+    def vectors_of(self, view: str) -> dict[str, Tensor]:
+        """Known vectors by modality; those of a modality that is no image are the same in all views."""
+        return {modality: by.get(view, by[IDENTITY]) for modality, by in self.vectors.items()}
+
+
+def to_floats(tensor: Tensor) -> Tensor:
+    """What an encoder is given: bytes are images and become [0, 1]; images lie channels last in memory."""
+    if tensor.dtype == torch.uint8:
+        tensor = tensor.float().div_(255)
+    return tensor.float().contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor.float()
+
+
+def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY,), pin: bool = False) -> Batch:
+    """The cases at `index`, on the CPU; pinned memory lets a CUDA device fetch them while it works."""
+
+    def tensor(array: NDArray) -> Tensor:
+        made = torch.from_numpy(np.ascontiguousarray(array))
+        return made.pin_memory() if pin else made
+
+    inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.vectors}
+    vectors = {m: {v: tensor(by[v][index]) for v in views if v in by} for m, by in data.vectors.items()}
+    present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
+    return Batch(index, inputs, vectors, present, tensor(data.targets[index]))
+
+
+def shuffled(index: Index, size: int, rng: np.random.Generator) -> list[Index]:
+    """`index` in a random order, cut into batches of `size`. A last batch of one case joins the one before it (no
+    statistics can be taken of one case), unless `size` is 1."""
+    batches = in_order(rng.permutation(index), size)
+    if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches
+
+
+def in_order(index: Index, size: int) -> list[Index]:
+    """`index` cut into batches of `size`, the last one as long as it comes."""
+    return [index[start : start + size] for start in range(0, len(index), size)]
+
+
+def read_ahead(read: Callable[[Index], Result], batches: Sequence[Index]) -> Iterator[Result]:
+    """`read` of each batch in order, some of them ahead, in one thread. What `read` raises is raised here; when the
+    consumer stops early (an error, Ctrl-C) nothing more is read."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mmfuse-read") as pool:
+        waiting: list[Future[Result]] = []
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(read, batch))
+                if len(waiting) > AHEAD:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

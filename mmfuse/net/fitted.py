@@ -1,0 +1,207 @@
+"""The fitted network side: the networks that speak about new cases, with the readers that each learnt on its own cases.
+
+Stored as safetensors, `Learnt` records and one JSON (law 10); reading it again builds the modules without first weights
+or downloads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmfuse.errors import RunError, SpecError, nearest
+from mmfuse.events import Watch, silent
+from mmfuse.labels import Floats, Labels
+from mmfuse.net.answering import RawScores, answer
+from mmfuse.net.assembling import Assembler, Readers, image_modalities
+from mmfuse.net.devices import choose_device
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.presence import Pattern, patterns_of
+from mmfuse.net.training import Trained
+from mmfuse.net.views import IDENTITY, check_views
+from mmfuse.net.weights import ABOUT, load_all, read_tensors, write_tensors
+from mmfuse.spec import Spec
+from mmfuse.wiring import Wiring
+
+if TYPE_CHECKING:
+    from mmfuse.data.cases import Cases
+
+FORMAT = 1
+"""Of the folder."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network."""
+
+    network: FusionNetwork
+    readers: Readers
+    trained: Trained
+    counts: tuple[float, ...]
+    """(columns,) how many of its training cases have each class."""
+
+
+class FittedNetwork:
+    """The networks that speak about cases outside `train`: the one of all training cases, or those of the folds, which
+    speak together."""
+
+    def __init__(self, spec: Spec, wiring: Wiring, members: dict[str, Member]) -> None:
+        self.spec, self.wiring, self.members = spec, wiring, members
+        self.labels: Labels = spec.card.label_set
+
+    @property
+    def presence_patterns(self) -> frozenset[Pattern]:
+        """The patterns of presence that training showed to any of its networks."""
+        return frozenset().union(*(member.trained.patterns for member in self.members.values()))
+
+    def predict(self, cases: Cases, watch: Watch = silent) -> RawScores:
+        """{source: (views, n, columns)} raw logits (of several networks: log of the mean probability); NaN where a
+        source abstains."""
+        inputs = Assembler(self.spec, self.wiring, cases, watch)
+        return mean_scores(
+            [self.speak(member, inputs, np.arange(len(cases)), watch) for member in self.members.values()], self.labels
+        )
+
+    def speak(self, member: Member, inputs: Assembler, index: NDArray[np.integer], watch: Watch) -> RawScores:
+        """One network's scores of the cases at `index`, under every view of the plan."""
+        views = views_of(self.spec, self.wiring, member.readers)
+        data = inputs.data(member.network, member.readers, views)
+        return answer(member.network, data, index, views=views, batch=self.spec.plan.prediction.batch, watch=watch)
+
+    def embed(self, cases: Cases, modality: str, watch: Watch = silent) -> tuple[Floats, NDArray[np.bool_]]:
+        """((n, width) vectors of a frozen encoder, (n,) present); zeros where absent.
+
+        Raises: SpecError if the modality is not encoded, or its encoder learns (its features know the training labels).
+        """
+        if modality not in self.wiring.encoders:
+            mend = nearest(modality, self.wiring.encoders)
+            raise SpecError(f"no encoder reads '{modality}'", "an encoded modality", mend, "features")
+        word, line = self.wiring.encoders[modality]
+        if line.frozen is not True:
+            where = f"network.encoders.{word}"
+            raise SpecError(
+                f"the encoder of '{modality}' learns from labels", "a frozen encoder", "frozen = true", where
+            )
+        member = next(iter(self.members.values()))
+        inputs = Assembler(self.spec, self.wiring, cases, watch)
+        reader = member.readers[modality]
+        block = inputs.blocks({modality: reader})[modality]
+        return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
+
+    def flags(self, cases: Cases, watch: Watch = silent) -> tuple[str, ...]:
+        """For each case why its prediction wants care: a pattern of presence that training never showed; empty:
+        nothing."""
+        member = next(iter(self.members.values()))
+        blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(member.readers)
+        known = self.presence_patterns
+        return tuple(
+            "" if not known or pattern in known else _flag(pattern)
+            for pattern in patterns_of({modality: block.present for modality, block in blocks.items()})
+        )
+
+    # ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def save(self, folder: Path) -> None:
+        """Writes `network.safetensors` (or `fold-N.safetensors`), `readers/` and `network.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        about: dict[str, Any] = {"format": FORMAT, "encoders": {}, "networks": {}}
+        for name, member in self.members.items():
+            about["encoders"] = member.network.keys
+            write_tensors(member.network, folder / _weights_file(name))
+            for modality, reader in member.readers.items():
+                reader.save(_reader_stem(folder, name, modality))
+            trained = member.trained
+            about["networks"][name] = {
+                "shapes": {modality: list(reader.shape) for modality, reader in member.readers.items()},
+                "counts": list(member.counts),
+                "epochs": trained.epochs,
+                "best_epoch": trained.best_epoch,
+                "best_value": None if math.isnan(trained.best_value) else trained.best_value,
+                "patterns": sorted(map(list, trained.patterns)),
+            }
+        (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, spec: Spec, wiring: Wiring, device: str = "auto") -> FittedNetwork:
+        """Reads what `save` wrote, for the same spec.
+
+        Raises: RunError naming the file that is missing, broken, or does not fit the spec.
+        """
+        path, where = folder / ABOUT, choose_device(device)
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            if about["format"] > FORMAT:
+                raise RunError(
+                    f"is of format {about['format']}", f"format {FORMAT} or older", "update mmfuse", str(path)
+                )
+            members = {
+                name: _load_member(folder, name, told, spec, wiring, where) for name, told in about["networks"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found = f"cannot be read: {type(error).__name__}: {error}"
+            raise RunError(found, "what mmfuse stored there", "copy the run again", str(path)) from error
+        return cls(spec, wiring, members)
+
+
+def _load_member(
+    folder: Path, name: str, told: dict[str, Any], spec: Spec, wiring: Wiring, device: torch.device
+) -> Member:
+    modalities = spec.card.modalities
+    readers = {m: modalities[m].reader.load(_reader_stem(folder, name, m)) for m in sorted(wiring.encoders)}
+    shapes = {modality: tuple(shape) for modality, shape in told["shapes"].items()}
+    network = FusionNetwork(spec, wiring, shapes, spec.card.label_set, name)
+    path = folder / _weights_file(name)
+    load_all(network, read_tensors(path), str(path), "read it with the spec and the plugin versions that made it")
+    value = told["best_value"]
+    patterns = frozenset(tuple(pattern) for pattern in told["patterns"])
+    trained = Trained(told["epochs"], told["best_epoch"], math.nan if value is None else float(value), patterns)
+    return Member(ready(network, device), readers, trained, tuple(told["counts"]))
+
+
+def ready(network: FusionNetwork, device: torch.device) -> FusionNetwork:
+    """The network on its device, in eval mode, images channels last where it convolves them."""
+    if any(isinstance(layer, torch.nn.Conv2d) for layer in network.modules()):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device).eval()
+    return network
+
+
+def views_of(spec: Spec, wiring: Wiring, readers: Readers) -> tuple[str, ...]:
+    """The test-time views that are computed."""
+    images = image_modalities(spec, wiring)
+    return check_views(spec.plan.prediction.views, {m: reader.shape for m, reader in readers.items() if m in images})
+
+
+def mean_scores(given: list[RawScores], labels: Labels) -> RawScores:
+    """Of one network its raw logits; of several the log of their mean probability, view by view, over those that
+    speak."""
+    if len(given) == 1:
+        return given[0]
+    out: RawScores = {}
+    for source in given[0]:
+        logs = np.stack([labels.log_softmax(scores[source].astype(np.float64)) for scores in given])
+        speak = ~np.isnan(logs)
+        total = np.logaddexp.reduce(np.where(speak, logs, -np.inf), axis=0)
+        count = speak.sum(axis=0)
+        out[source] = np.where(count > 0, total - np.log(np.maximum(count, 1)), np.nan).astype(np.float32)
+    return out
+
+
+def _flag(pattern: Pattern) -> str:
+    return f"training never showed {' + '.join(pattern)} alone" if pattern else "nothing is present"
+
+
+def _weights_file(name: str) -> str:
+    return f"{name.replace(' ', '-')}.safetensors"
+
+
+def _reader_stem(folder: Path, network: str, modality: str) -> Path:
+    return folder / "readers" / network.replace(" ", "-") / quote(modality, safe="").replace(".", "%2E")

@@ -1,0 +1,260 @@
+"""The network: encoders → fusion → heads, with one meaning of "missing" (law 3).
+
+An encoder sees present cases alone; where a modality is absent its stand-in is put; a side head abstains without its
+modality, the fused head only where nothing is present. Sizes are measured by one blank pass (law 1). Modalities are
+worked on in alphabetical order, and each module starts from its own seed, so neither the order of the card nor a
+further module changes another one's first weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mmfuse.errors import MmfuseError, PartError, SpecError
+from mmfuse.labels import Labels
+from mmfuse.net.features import Features, Fused, Outputs, Scores, as_features, as_fused, as_scores
+from mmfuse.net.freezing import hold_all, hold_named
+from mmfuse.net.presence import Present, single_case_safe
+from mmfuse.net.randomness import own_randomness
+from mmfuse.net.standin import StandIn
+from mmfuse.parts import FlowShape, Part
+from mmfuse.seeds import derive
+from mmfuse.spec import Spec
+from mmfuse.wiring import FUSED, Wiring
+
+NOTHING: Mapping[str, Tensor] = {}
+
+
+def module_key(name: str) -> str:
+    """The name of a module made for `name`: the same, unless torch could not take it (dots, names of its own
+    methods)."""
+    key = name.replace("%", "%25").replace(".", "%2E")
+    return key + "%" if key == "" or key in dir(nn.ModuleDict) else key
+
+
+class FusionNetwork(nn.Module):
+    """Built from a spec, shapes {modality: shape of one case} and labels.
+
+    First weights come from seeds derived from the plan's seed, `name` (the network, fold k: each has its own) and the
+    module's name; those of a wholly frozen encoder leave `name` out, so that its features are the same in every
+    network.
+
+    Raises: SpecError where parts do not fit the shapes; PartError where a part does not keep its contract.
+    """
+
+    def __init__(
+        self, spec: Spec, wiring: Wiring, shapes: Mapping[str, tuple[int, ...]], labels: Labels, name: str = "network"
+    ) -> None:
+        super().__init__()
+        section = spec.plan.network
+        if section == "":
+            raise SpecError("the plan has no network", "[network]", "add one, or ask for decisions alone", "network")
+        self.modalities = tuple(sorted(wiring.encoders))
+        self.sources = tuple(wiring.sources)
+        self.columns = labels.columns
+        self.lines = {modality: line for modality, (_, line) in wiring.encoders.items()}
+        self.keys = {m: module_key(word if line.share else m) for m, (word, line) in wiring.encoders.items()}
+        """The encoder of each modality, as a key of `encoders`."""
+        self.encoders, self.standins, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self._held_layers: list[nn.Module] = []
+        seeds = _Seeds(spec.plan.seed, name)
+        flows = {modality: self._add_encoder(modality, shapes, wiring, seeds) for modality in self.modalities}
+        self.widths = {modality: flow.width for modality, flow in flows.items()}
+        """Of each modality's vector."""
+        self.standins.update({module_key(modality): StandIn(flow) for modality, flow in flows.items()})
+        self.fusion: nn.Module | None = None
+        width = self.widths[self.modalities[0]]
+        if section.fusion != "":
+            with seeds.of("fusion"):
+                self.fusion = section.fusion.build(flows)
+            width = self._measure_fusion(section.fusion)
+        widths = {source: width if source == FUSED else self.widths[source] for source in self.sources}
+        for source in self.sources:
+            if section.head != "":
+                with seeds.of("head", source):
+                    head = section.head.build(widths[source], labels)
+                _check_head(head, section.head, widths[source], labels)
+                self.heads[module_key(source)] = head
+        self.train()
+
+    # ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _add_encoder(
+        self, modality: str, shapes: Mapping[str, tuple[int, ...]], wiring: Wiring, seeds: _Seeds
+    ) -> FlowShape:
+        key, (word, line) = self.keys[modality], wiring.encoders[modality]
+        where = f"network.encoders.{word}"
+        if key not in self.encoders:
+            with seeds.of("encoder", key, own=line.frozen is not True):
+                encoder = line.part.build(shapes[modality])
+            if line.frozen is True:
+                hold_all(encoder)
+            elif line.frozen is not False:
+                self._held_layers += hold_named(encoder, line.frozen, f"{where}.frozen")
+            self.encoders[key] = encoder
+        others = {shapes[m] for m in self.modalities if self.keys[m] == key}
+        if len(others) > 1:
+            found = ", ".join(f"{m} {shapes[m]}" for m in self.modalities if self.keys[m] == key)
+            raise SpecError(
+                f"one encoder for unequal shapes: {found}", "equal shapes", "the same `size`, or share = false", where
+            )
+        return _measure_encoder(self.encoders[key], line.part, shapes[modality], where)
+
+    def _measure_fusion(self, part: Part) -> int:
+        present = {modality: torch.ones(2, dtype=torch.bool) for modality in self.modalities}
+        who = Present(present[self.modalities[0]], torch.device("cpu"))
+        blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
+        assert self.fusion is not None
+        vector = as_fused(_blank_pass(self.fusion, part, "network.fusion", blank, present)).vector
+        return _width(vector, part, "network.fusion")
+
+    def standin(self, modality: str) -> StandIn:
+        found = self.standins[module_key(modality)]
+        assert isinstance(found, StandIn)
+        return found
+
+    def encoder(self, modality: str) -> nn.Module:
+        return self.encoders[self.keys[modality]]
+
+    def is_frozen(self, modality: str) -> bool:
+        return self.lines[modality].frozen is True
+
+    def train(self, mode: bool = True) -> FusionNetwork:
+        """Training mode for all that learns; what is frozen stays in eval mode, so that its statistics do not move."""
+        super().train(mode)
+        for modality in self.modalities:
+            if self.is_frozen(modality):
+                self.encoder(modality).eval()
+        for layer in self._held_layers:
+            layer.eval()
+        return self
+
+    # ── working ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        present: Mapping[str, Bool[Tensor, batch]],  # noqa: F821
+        vectors: Mapping[str, Float[Tensor, "batch width"]] = NOTHING,
+    ) -> Outputs:
+        """`inputs` {modality: (batch, *shape) float}; what stands at an absent row is never looked at. `vectors`
+        {modality: (batch, width)} are known features of frozen encoders, which then do not run. Logits are float32, NaN
+        where a source abstains."""
+        device = next(self.standins.parameters()).device
+        who = {modality: Present(present[modality], device) for modality in self.modalities}
+        anyone = Present(torch.stack([present[modality] for modality in self.modalities]).any(dim=0), device)
+        features = {}
+        for modality in self.modalities:
+            given = self._encode(modality, inputs, vectors, who[modality])
+            if self.training and given is not None:
+                self.standin(modality).observe(given, who[modality])
+            features[modality] = self.standin(modality).fill(given, who[modality])
+        fused = self._fuse(features, who)
+        scores, views = {}, {}
+        for source in self.sources:
+            head = self.heads[module_key(source)]
+            if source == FUSED:
+                scores[source] = _answer(head, fused.vector, anyone, self.columns)
+            else:
+                scores[source] = _answer(head, features[source].vector, who[source], self.columns)
+        if self.training and FUSED in scores:
+            head = self.heads[module_key(FUSED)]
+            views = {n: (_answer(head, v, anyone, self.columns), weight) for n, (v, weight) in fused.views.items()}
+        return Outputs(scores, views, features, fused, {modality: some.mask for modality, some in who.items()})
+
+    def _encode(
+        self, modality: str, inputs: Mapping[str, Tensor], vectors: Mapping[str, Tensor], who: Present
+    ) -> Features | None:
+        """Features of the present cases; None where there are none, and then the encoder does not run."""
+        if who.count == 0:
+            return None
+        if modality in vectors:
+            return Features(who.gather(vectors[modality]))
+        encoder = self.encoder(modality)
+        with (
+            single_case_safe(encoder, who.count),
+            torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen(modality)),
+        ):
+            return as_features(encoder(who.gather(inputs[modality])))
+
+    def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
+        batch = who[self.modalities[0]].batch
+        if self.fusion is not None:
+            with single_case_safe(self.fusion, batch):
+                return as_fused(self.fusion(features, {modality: some.mask for modality, some in who.items()}))
+        if len(self.modalities) == 1:
+            return Fused(features[self.modalities[0]].vector)
+        return Fused(next(iter(features.values())).vector.new_zeros(batch, 0))
+
+
+class _Seeds:
+    """First weights from seeds derived by name."""
+
+    def __init__(self, seed: int, network: str) -> None:
+        self._seed, self._network = seed, network
+
+    def of(self, *names: str, own: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202  # a context manager
+        return own_randomness(derive(self._seed, self._network if own else "frozen", *names))
+
+
+def _answer(head: nn.Module, vector: Tensor, who: Present, columns: int) -> Scores:
+    """A head's scores for the cases of `who`, NaN for the others."""
+    if who.count == 0:
+        return Scores(torch.full((who.batch, columns), torch.nan, device=vector.device))
+    with single_case_safe(head, who.count):
+        given = as_scores(head(who.gather(vector)))
+    tokens = None if given.tokens is None else who.spread(given.tokens, 0.0)
+    attention = {name: who.spread(tensor, 0.0) for name, tensor in given.attention.items()}
+    return Scores(who.spread(given.logits.float(), torch.nan), tokens, attention)
+
+
+# ── sizes, by a blank pass ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _blank_pass(module: nn.Module, part: Part, where: str, *given: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """What `module` gives for a blank input, in eval mode."""
+    was = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            return module(*given)
+    except MmfuseError:
+        raise
+    except Exception as error:
+        found = f"{part.role} '{part.name}' fails on a blank input: {type(error).__name__}: {error}"
+        raise PartError(
+            found, "a module that takes what its role's contract says", "mend the part or its knobs", where
+        ) from error
+    finally:
+        module.train(was)
+
+
+def _width(vector: Tensor, part: Part, where: str) -> int:
+    if vector.dim() != 2 or len(vector) != 2:
+        found = f"{part.role} '{part.name}' gives a vector of shape {tuple(vector.shape)} for 2 cases"
+        raise PartError(found, "(2, width)", "pool what is left over; maps and tokens have fields of their own", where)
+    return vector.shape[1]
+
+
+def _measure_encoder(module: nn.Module, part: Part, shape: tuple[int, ...], where: str) -> FlowShape:
+    given = as_features(_blank_pass(module, part, where, torch.zeros(2, *shape)))
+    width = _width(given.vector, part, where)
+    tokens = given.tokens
+    wrong = [tuple(level.shape) for level in given.maps if level.dim() != 4 or len(level) != 2]
+    wrong += [tuple(tokens.shape)] if tokens is not None and (tokens.dim() != 3 or len(tokens) != 2) else []
+    if wrong:
+        found = f"encoder '{part.name}' gives maps or tokens of shape {wrong} for 2 cases"
+        raise PartError(found, "maps (2, channels, height, width), tokens (2, tokens, width)", "mend the part", where)
+    maps = tuple((level.shape[1], level.shape[2], level.shape[3]) for level in given.maps)
+    return FlowShape(width, maps, None if tokens is None else (tokens.shape[1], tokens.shape[2]))
+
+
+def _check_head(module: nn.Module, part: Part, width: int, labels: Labels) -> None:
+    logits = as_scores(_blank_pass(module, part, "network.head", torch.zeros(2, width))).logits
+    if logits.shape != (2, labels.columns):
+        found = f"head '{part.name}' gives scores of shape {tuple(logits.shape)} for 2 cases"
+        raise PartError(found, f"(2, {labels.columns}): all classes of all labels", "mend the part", "network.head")

@@ -1,0 +1,178 @@
+"""Networks fitted to cases, and honest scores of those cases (law 2): each training case is spoken about by a network
+that did not see it, every other one by the network of all training cases, or by the folds' networks together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.errors import SpecError
+from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
+from mmfuse.labels import Ints
+from mmfuse.metrics import log_loss
+from mmfuse.net.answering import RawScores, blank_scores
+from mmfuse.net.assembling import Assembler, fit_readers, known_once
+from mmfuse.net.devices import choose_device
+from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, ready, views_of
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.training import Trained, train_network
+from mmfuse.net.weights import start_weights
+from mmfuse.spec import Spec
+from mmfuse.wiring import FUSED, Wiring
+
+if TYPE_CHECKING:
+    import torch
+
+    from mmfuse.data.cases import Cases
+
+Index = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One network to be trained."""
+
+    name: str
+    learns: Index
+    speaks: Index
+    """The training cases that it speaks about out of fold."""
+    serves: bool
+    """Whether it speaks about cases outside `train`, now and later."""
+
+
+def fit_network(
+    spec: Spec,
+    wiring: Wiring,
+    cases: Cases,
+    split: NDArray[np.object_],
+    folds: Ints | None,
+    *,
+    device: str = "auto",
+    watch: Watch = silent,
+) -> tuple[FittedNetwork, RawScores]:
+    """Trains every network that is needed; returns those that serve, and {source: (views, n, columns)} raw logits of
+    `cases`.
+
+    `split` (n,) of `train`, `valid`, `test` or empty. `folds` (n,): training case i with folds[i] = f ≥ 0 is spoken
+    about by the network of all training cases whose fold is not f; where it is -1, or `folds` is None, training cases
+    get NaN. Readers are fitted for each network on its own training cases. Valid cases choose the best epoch of every
+    network; `test` is only predicted.
+
+    Raises: SpecError where parts do not fit, nothing learns or a loss is not finite; TableError for cells that cannot
+    be read.
+    """
+    where = choose_device(device)
+    split = np.asarray(split)
+    jobs = _jobs(spec, wiring, split, folds)
+    inputs = Assembler(spec, wiring, cases, watch)
+    others, valid = np.flatnonzero(split != "train"), np.flatnonzero(split == "valid")
+    served: list[RawScores] = []
+    beside: list[RawScores] = []
+    fitted = FittedNetwork(spec, wiring, {})
+    scores: RawScores = {}
+    _tell_unaugmented(spec, wiring, watch)
+    for number, job in enumerate(jobs, 1):
+        watch(StepStarted(job.name, number, len(jobs)))
+        began = time.perf_counter()
+        member = _fit_member(spec, wiring, cases, inputs, job, valid, where, watch)
+        speaking = np.concatenate([job.speaks, others if job.serves else valid])
+        given = fitted.speak(member, inputs, speaking, watch)
+        if not scores:
+            views = len(views_of(spec, wiring, member.readers))
+            scores = blank_scores(wiring.sources, views, len(cases), cases.labels.columns)
+        for source, array in given.items():
+            scores[source][:, job.speaks] = array[:, : len(job.speaks)]
+        rest = {source: array[:, len(job.speaks) :] for source, array in given.items()}
+        if job.serves:
+            fitted.members[job.name] = member
+            served.append(rest)
+        else:
+            beside.append(rest)
+        watch(StepEnded(job.name, time.perf_counter() - began))
+    for source, array in mean_scores(served, cases.labels).items():
+        scores[source][:, others] = array
+    if beside and len(valid) and FUSED in scores:
+        watch(Notice(_drift(scores[FUSED][:, valid], mean_scores(beside, cases.labels)[FUSED], cases, valid)))
+    return fitted, scores
+
+
+def _jobs(spec: Spec, wiring: Wiring, split: NDArray, folds: Ints | None) -> list[_Job]:
+    train = np.flatnonzero(split == "train")
+    nobody = train[:0]
+    if not len(train):
+        raise SpecError("no case is `train`", "training cases", "look at [split]", "split")
+    fold = np.full(len(split), -1) if folds is None else np.asarray(folds)
+    numbers = np.unique(fold[train][fold[train] >= 0]) if wiring.sources else nobody
+    by_folds = spec.plan.training.serve == "folds" and len(numbers) > 0
+    jobs = [] if by_folds else [_Job("network", train, nobody, True)]
+    for number in numbers.tolist():
+        mine = fold[train] == number
+        if mine.all():
+            raise SpecError(
+                f"fold {number + 1} holds every training case",
+                "two or more folds",
+                "look at training.folds",
+                "training",
+            )
+        jobs.append(_Job(f"fold {number + 1}", train[~mine], train[mine], by_folds))
+    return jobs
+
+
+def _fit_member(
+    spec: Spec,
+    wiring: Wiring,
+    cases: Cases,
+    inputs: Assembler,
+    job: _Job,
+    valid: Index,
+    device: torch.device,
+    watch: Watch,
+) -> Member:
+    readers = fit_readers(spec, wiring, cases, job.learns)
+    shapes = {modality: reader.shape for modality, reader in readers.items()}
+    views = views_of(spec, wiring, readers)
+    network = FusionNetwork(spec, wiring, shapes, cases.labels, job.name)
+    start_weights(network, spec, wiring, watch)
+    ready(network, device)
+    trained = Trained(0, 0, float("nan"), frozenset())
+    if wiring.sources:
+        data = inputs.data(network, readers, views)
+        trained = train_network(
+            network,
+            data,
+            job.learns,
+            valid,
+            spec=spec,
+            wiring=wiring,
+            labels=cases.labels,
+            device=device,
+            watch=watch,
+            name=job.name,
+        )
+    return Member(network, readers, trained, tuple(cases.labels.counts(cases.targets[job.learns]).tolist()))
+
+
+def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:
+    """How the network that serves differs from those whose out-of-fold scores stages learn from, on the same `valid`
+    cases."""
+    labels = cases.labels
+    p, q = (labels.softmax(array.astype(np.float64)).mean(axis=0) for array in (served, beside))
+    apart = np.nanmean(np.abs(p - q))
+    losses = [np.nanmean(log_loss(given, cases.targets[valid], labels)) for given in (p, q)]
+    sure = [np.nanmean([given[:, part].max(axis=1) for part in labels.slices.values()]) for given in (p, q)]
+    return (
+        f"served and out-of-fold networks on {len(valid)} valid cases: probabilities differ by {apart:.3f} on average; "
+        f"log loss {losses[0]:.3f} served, {losses[1]:.3f} out of fold; "
+        f"mean top probability {sure[0]:.2f} and {sure[1]:.2f}"
+    )
+
+
+def _tell_unaugmented(spec: Spec, wiring: Wiring, watch: Watch) -> None:
+    named = {modality for _, modalities in wiring.augment for modality in modalities}
+    still = sorted(m for m in named if m in wiring.encoders and known_once(spec, wiring, m))
+    if still:
+        watch(Notice(f"{', '.join(still)}: encoded once by a frozen encoder, so not augmented"))

@@ -1,0 +1,87 @@
+"""What stands where a modality is absent (law 3): a running mean of what its encoder gave, plus a learned offset.
+
+One vector, one channel vector per map level spread over all places, one token vector spread over all tokens; the same
+in training and in prediction.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmfuse.net.features import Features
+from mmfuse.net.presence import Present
+from mmfuse.parts import FlowShape
+
+MOMENTUM = 0.1
+"""How far a batch in which every case is present moves the mean; one with few present cases moves it in proportion
+less."""
+
+
+class StandIn(nn.Module):
+    """The stand-in of one modality.
+
+    The first batch that has present cases sets the means; each later one moves them by 0.1 times the share of its cases
+    that are present. Only present cases count. Offsets start at zero.
+    """
+
+    observed: Tensor
+
+    def __init__(self, flow: FlowShape) -> None:
+        super().__init__()
+        self.shapes: dict[str, tuple[int, ...]] = {"vector": (flow.width,)}
+        """Shape of one case, by level."""
+        self.shapes.update({f"map{i}": shape for i, shape in enumerate(flow.maps)})
+        if flow.tokens is not None:
+            self.shapes["tokens"] = flow.tokens
+        widths = {level: shape[_axis(shape)] for level, shape in self.shapes.items()}
+        self.offsets = nn.ParameterDict({level: nn.Parameter(torch.zeros(width)) for level, width in widths.items()})
+        for level, width in widths.items():
+            self.register_buffer(f"mean_{level}", torch.zeros(width))
+        self.register_buffer("observed", torch.tensor(False))
+
+    @torch.no_grad()
+    def observe(self, given: Features, who: Present) -> None:
+        """Moves the means towards the present cases' features. Levels that were not given (cached vectors come alone)
+        stay."""
+        rate = torch.where(self.observed, MOMENTUM * who.count / who.batch, 1.0)
+        for level, tensor in _levels(given).items():
+            own = 1 + _axis(self.shapes[level])
+            now = tensor.float().mean(dim=[axis for axis in range(tensor.dim()) if axis != own])
+            mean = self.get_buffer(f"mean_{level}")
+            mean += rate * (now - mean)
+        self.observed.fill_(True)
+
+    def one(self, level: str) -> Tensor:
+        """What one absent case gets at this level."""
+        shape = self.shapes[level]
+        value = self.get_buffer(f"mean_{level}") + self.offsets[level]
+        return (value[:, None, None] if _axis(shape) == 0 and len(shape) == 3 else value).expand(shape)
+
+    def fill(self, given: Features | None, who: Present) -> Features:
+        """The features of the present cases (None: there are none) → features of the whole batch."""
+        if given is None:
+            return _features(
+                {level: self.one(level).expand(who.batch, *self.shapes[level]) for level in self.shapes}, {}
+            )
+        if who.count == who.batch:
+            return given
+        attention = {name: who.spread(tensor, 0.0) for name, tensor in given.attention.items()}
+        return _features(
+            {level: who.spread(tensor, self.one(level)) for level, tensor in _levels(given).items()}, attention
+        )
+
+
+def _axis(shape: tuple[int, ...]) -> int:
+    """Which axis of one case is the width: channels of a map come first, the width of vectors and tokens last."""
+    return 0 if len(shape) == 3 else len(shape) - 1
+
+
+def _levels(given: Features) -> dict[str, Tensor]:
+    levels = {"vector": given.vector, **{f"map{i}": level for i, level in enumerate(given.maps)}}
+    return levels if given.tokens is None else {**levels, "tokens": given.tokens}
+
+
+def _features(levels: dict[str, Tensor], attention: dict[str, Tensor]) -> Features:
+    maps = tuple(tensor for level, tensor in levels.items() if level.startswith("map"))
+    return Features(levels["vector"], maps, levels.get("tokens"), attention)

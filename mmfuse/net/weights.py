@@ -1,0 +1,163 @@
+"""First weights of a new network, and networks as safetensors files (law 10).
+
+An encoder starts from `none`, from what its part ships (`pretrained`), from a safetensors file, or from the encoder of
+a run; the whole network may start from a run, tensor by tensor, wherever one fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mmfuse.errors import RunError, SpecError, nearest
+from mmfuse.events import Notice, Watch
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.randomness import own_randomness
+from mmfuse.seeds import derive
+from mmfuse.spec import Spec
+from mmfuse.wiring import Wiring
+
+FILE, ABOUT, SEEN = "network.safetensors", "network.json", "seen.npz"
+SHOWN = 8
+"""So many names at most stand in a message."""
+
+
+def start_weights(network: FusionNetwork, spec: Spec, wiring: Wiring, watch: Watch) -> None:
+    """Gives a new network its first weights, as each encoder's line and `network.weights` say.
+
+    Raises: SpecError for a place where no weights are; RunError for a run whose tensors do not fit an encoder.
+    """
+    section = spec.plan.network
+    started = set()
+    for modality in network.modalities:
+        word, line = wiring.encoders[modality]
+        key = network.keys[modality]
+        if key in started or line.weights == "none":
+            continue
+        started.add(key)
+        module, where = network.encoders[key], f"network.encoders.{word}.weights"
+        with own_randomness(derive(spec.plan.seed, "start", key)):
+            if line.weights == "pretrained" or Path(line.weights).is_file():
+                line.part.start(module, line.weights)
+            else:
+                _start_from_run(module, line.weights, modality, where)
+    if section != "" and section.weights:
+        _load_what_fits(network, section.weights, watch)
+
+
+def _start_from_run(module: nn.Module, text: str, modality: str, where: str) -> None:
+    run, _, named = text.partition("#") if not Path(text).is_dir() else (text, "", "")
+    expected = "'none', 'pretrained', a safetensors file, or a run's folder (RUN, RUN#modality)"
+    folder = _network_folder(run, expected, where)
+    keys = _about(folder).get("encoders", {})
+    wanted = named or modality
+    if wanted not in keys and not named and len(set(keys.values())) == 1:
+        wanted = next(iter(keys))
+    if wanted not in keys:
+        raise SpecError(
+            f"run '{run}' has no encoder of '{wanted}'",
+            f"RUN#modality with one of {sorted(keys)}",
+            nearest(wanted, keys),
+            where,
+        )
+    prefix = f"encoders.{keys[wanted]}."
+    tensors = {
+        name.removeprefix(prefix): t for name, t in read_tensors(folder / FILE).items() if name.startswith(prefix)
+    }
+    load_all(module, tensors, f"{where} = {text}", "use the encoder part and knobs that the run used")
+
+
+def _load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
+    folder = _network_folder(run, "a run's folder", "network.weights")
+    state, tensors = network.state_dict(), read_tensors(folder / FILE)
+    fitting = {name: t for name, t in tensors.items() if name in state and state[name].shape == t.shape}
+    if not fitting:
+        raise SpecError(
+            f"no tensor of run '{run}' fits this network", "a run of a similar plan", where="network.weights"
+        )
+    network.load_state_dict(fitting, strict=False)
+    shape = sum(name in state for name in tensors) - len(fitting)
+    text = f"network.weights: {len(fitting)} of {len(state)} tensors come from {run}; {shape} differ in shape, "
+    watch(Notice(f"{text}{len(state) - len(fitting) - shape} are not there and start anew"))
+
+
+def _network_folder(run: str, expected: str, where: str) -> Path:
+    """Where a run keeps its network. The folder within the run is refused: only the run itself knows which cases its
+    weights have seen."""
+    for folder in (Path(run) / "network", Path(run)):
+        if (folder / FILE).is_file():
+            if (folder.parent / SEEN).is_file() and folder == Path(run):
+                raise SpecError(f"'{run}' is a part of a run", expected, f"name the run: '{folder.parent}'", where)
+            return folder
+    raise SpecError(f"there are no weights at '{run}'", expected, f"see that its network/{FILE} is there", where)
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_tensors(module: nn.Module, path: Path) -> None:
+    """Stores all parameters and buffers. Tied tensors are stored once for each name."""
+    state = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Raises: RunError if the file is missing or no safetensors file."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"cannot be read: {error}", "weights as mmfuse stored them", "copy the run again", str(path)
+        ) from error
+
+
+def load_all(module: nn.Module, tensors: Mapping[str, Tensor], where: str, mend: str) -> None:
+    """Loads tensors of which every one must fit.
+
+    Raises: RunError listing those that do not.
+    """
+    state = module.state_dict()
+    unequal = [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in state.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    missing, extra = [name for name in state if name not in tensors], [name for name in tensors if name not in state]
+    if unequal or missing or extra:
+        found = [_some("of another shape", unequal), _some("missing", missing), _some("too many", extra)]
+        raise RunError(
+            "tensors do not fit: " + "; ".join(filter(None, found)), f"all {len(state)} tensors", mend, where
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def _some(word: str, names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} {word} ({', '.join(names[:SHOWN])}{more})" if names else ""
+
+
+def _about(run: Path) -> dict[str, dict[str, str]]:
+    try:
+        return dict(json.loads((run / ABOUT).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"cannot be read: {error}", f"{ABOUT} beside {FILE}", "copy the run again", str(run / ABOUT)
+        ) from error
+
+
+def content_hash(module: nn.Module) -> str:
+    """A hash of all parameters and buffers by name: equal weights, equal hash."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(module.state_dict().items()):
+        flat = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{name} {tuple(flat.shape)} {flat.dtype}".encode())
+        digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
