@@ -1,0 +1,153 @@
+"""Reads image files as (3, height, width) uint8. A fault names row and file; all of one look come at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError
+
+if TYPE_CHECKING:
+    from mmfuse import Rows
+
+SET_SIGN = ";"
+"""Between the paths of one cell. Sets of images have a meaning of their own; a cell holds one path."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageReader(Reader):
+    """The knobs of `image`; nothing is learnt. Steps are stored by name and knobs for the record."""
+
+    column: str
+    height: int
+    width: int
+    steps: tuple[Step, ...]
+    aspect: str
+    resize: str
+    on_error: str
+    max_pixels: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3, self.height, self.width)
+
+    @property
+    def dtype(self) -> str:
+        return "uint8"
+
+    def files(self, rows: Rows) -> tuple[Path | None, ...]:
+        """The file of each row; it need not be there.
+
+        Raises: TableError where a cell holds several paths.
+        """
+        several = [i for i, cell in enumerate(rows.text(self.column)) if cell is not None and SET_SIGN in cell]
+        if several:
+            rest = f" (and {len(several) - 1} more rows)" if len(several) > 1 else ""
+            raise TableError(
+                f"'{rows.text(self.column)[several[0]]}' names several images{rest}",
+                f"one path a cell, without '{SET_SIGN}'",
+                "give each image a column and a modality of its own",
+                rows.where(several[0], self.column),
+            )
+        return rows.paths(self.column)
+
+    def read(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        from mmfuse.builtin.decoding import UnreadableError, decode
+
+        images = np.zeros((len(rows), *self.shape), np.uint8)
+        present = np.zeros(len(rows), bool)
+        faults = Faults()
+        for i, path in enumerate(self.files(rows)):
+            if path is None:
+                continue
+            where = f"{rows.where(i, self.column)}, file {path}"
+            try:
+                pixels = decode(path, self.max_pixels, self._draft_side)
+            except UnreadableError as error:
+                if self.on_error == "raise":
+                    mend = (
+                        error.mend or "mend or empty the cell, or set on_error = 'absent' to go on without such images"
+                    )
+                    faults.add(where, str(error), error.expected, mend)
+                continue
+            images[i] = self._finish(self._stepped(pixels, where, faults))
+            present[i] = True
+        faults.raise_as(TableError)
+        return images, present
+
+    @property
+    def _draft_side(self) -> int:
+        """Fewest pixels a side that decoding may leave. Steps count pixels of the whole image."""
+        return 0 if self.steps else 2 * max(self.height, self.width)
+
+    def _stepped(self, pixels: NDArray[np.uint8], where: str, faults: Faults) -> NDArray[np.uint8]:
+        for step in self.steps:
+            try:
+                pixels = step.apply(pixels)
+            except TableError as error:
+                for fault in error.faults:
+                    faults.add(where, f"step '{step.name}': {fault.found}", fault.expected, fault.mend)
+                break
+            sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3
+            if not sound or pixels.shape[2] != 3 or pixels.size == 0:
+                found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+                raise PartError(
+                    f"step '{step.name}' made {found}",
+                    "a uint8 array (height, width, 3)",
+                    "report it to whoever wrote the step",
+                    where,
+                )
+        return pixels
+
+    def _finish(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        from mmfuse.builtin.decoding import resized
+
+        return resized(pixels, self.height, self.width, self.aspect, self.resize).transpose(2, 0, 1)
+
+    def fingerprint(self) -> str:
+        from mmfuse.builtin import decoding
+
+        about = {
+            "size": [self.height, self.width, self.aspect, self.resize],
+            "steps": [[_told(step), _source(type(step))] for step in self.steps],
+            "decoder": [_source(decoding), importlib.metadata.version("pillow"), self._draft_side],
+        }
+        return json.dumps(about, sort_keys=True)
+
+    def save(self, stem: Path) -> None:
+        Learnt.save(dataclasses.replace(self, steps=tuple(map(_told, self.steps))), stem)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, stem: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises: RunError if it was stored with steps: those are parts, and parts come from the spec (`Modality.load`).
+        """
+        reader = super().load(stem)
+        if reader.steps:
+            raise RunError(
+                f"is a reader with steps {list(reader.steps)}", "a reader that needs no parts",
+                "load it through its modality, which has the steps", str(stem),
+            )  # fmt: skip
+        return reader
+
+
+def _told(step: Step) -> str:
+    return f"{step.name} {step.model_dump_json()}"
+
+
+def _source(thing: Any) -> str:  # noqa: ANN401  # a module or a class
+    """A digest of the module's text: whoever changes how pixels are made gets new ones, without counting versions."""
+    try:
+        text = inspect.getsource(inspect.getmodule(thing) or thing)
+    except (OSError, TypeError):  # made at a prompt, or shipped without its source
+        return ""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,144 @@
+"""Reads columns of numbers and categories as (width,) float32, and says what in a row training never saw."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse import Reader
+
+if TYPE_CHECKING:
+    from mmfuse import Rows
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def scaling(values: Floats) -> tuple[Floats, Floats]:
+    """(n, width) → mean and factor (1 / deviation) of each column, so that `(values - mean) * factor` is scaled.
+
+    Where a column does not vary there is nothing to learn from it: the factor is 0, lest a first other value be huge.
+    """
+    mean = values.mean(axis=0) if len(values) else np.zeros(values.shape[1])
+    deviation = values.std(axis=0) if len(values) else np.zeros(values.shape[1])
+    varies = deviation > 1e-9 * np.abs(mean)
+    return mean, np.where(varies, 1 / np.where(varies, deviation, 1), 0.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TableReader(Reader):
+    """What was learnt. Arrays have one entry a numeric column; its range is NaN where it was always missing."""
+
+    numeric: tuple[str, ...]
+    median: Floats
+    mean: Floats
+    factor: Floats
+    low: Floats
+    high: Floats
+    categorical: dict[str, tuple[str, ...]]
+    """Column → its training categories, sorted."""
+    multi: dict[str, tuple[str, ...]]
+    signs: dict[str, str]
+    """Column of `multi` → the sign between categories."""
+
+    @classmethod
+    def learn(
+        cls, rows: Rows, numeric: Iterable[str], categorical: Iterable[str], signs: Mapping[str, str]
+    ) -> TableReader:
+        """From these rows alone. Missing cells count as the median in mean and deviation, since they are read so."""
+        numeric = tuple(numeric)
+        values = _numbers(rows, numeric)
+        seen = ~np.isnan(values)
+        median, low, high = (_of_seen(how, values) for how in (np.median, np.min, np.max))
+        median = np.nan_to_num(median)
+        mean, factor = scaling(np.where(seen, values, median))
+        return cls(
+            numeric=numeric,
+            median=median,
+            mean=mean,
+            factor=factor,
+            low=low,
+            high=high,
+            categorical={name: _distinct([{w} if w else set() for w in rows.categories(name)]) for name in categorical},
+            multi={name: _distinct(_sets(rows, name, sign)) for name, sign in signs.items()},
+            signs=dict(signs),
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.names),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each output column: `age`, `age (missing)`, `sex=female`, `sex (unknown)`, `sex (missing)` …"""
+        plain = [f"{name}{end}" for name in self.numeric for end in ("", " (missing)")]
+        return tuple(plain) + tuple(
+            output
+            for name, known in {**self.categorical, **self.multi}.items()
+            for output in (*(f"{name}={category}" for category in known), f"{name} (unknown)", f"{name} (missing)")
+        )
+
+    def read(self, rows: Rows) -> tuple[NDArray[Any], Bools]:
+        values = _numbers(rows, self.numeric)
+        missing = np.isnan(values)
+        scaled = (np.where(missing, self.median, values) - self.mean) * self.factor
+        blocks = [np.stack([scaled, missing], axis=2).reshape(len(rows), -1)]
+        present: Bools = np.any(~missing, axis=1).astype(bool)
+        for name, known, cells in self._cells(rows):
+            blocks.append(_hot(cells, known))
+            present = present | np.array([cell is not None for cell in rows.text(name)], dtype=bool)
+        return np.concatenate(blocks, axis=1).astype(np.float32), present
+
+    def flags(self, rows: Rows) -> tuple[str, ...]:
+        """For each row, what in it training never saw: numbers out of range, unknown categories; else empty."""
+        found: list[list[str]] = [[] for _ in range(len(rows))]
+        values = _numbers(rows, self.numeric)
+        inside = np.isnan(values) | ((values >= self.low) & (values <= self.high))
+        for i, j in np.argwhere(~inside):
+            span = "was always missing" if np.isnan(self.low[j]) else f"{self.low[j]:g} to {self.high[j]:g}"
+            found[i].append(f"{self.numeric[j]} {values[i, j]:g} (training: {span})")
+        for name, known, cells in self._cells(rows):
+            for i, cell in enumerate(cells):
+                found[i] += [f"{name} '{category}' (not in training)" for category in sorted(cell - set(known))]
+        return tuple("; ".join(texts) for texts in found)
+
+    def _cells(self, rows: Rows) -> Iterator[tuple[str, tuple[str, ...], list[set[str]]]]:
+        """Each column of categories: name, training categories, and the set in each cell (empty: missing)."""
+        for name, known in self.categorical.items():
+            yield name, known, [set() if word is None else {word} for word in rows.categories(name)]
+        for name, known in self.multi.items():
+            yield name, known, _sets(rows, name, self.signs[name])
+
+
+def _of_seen(how: Callable[[Floats], Any], values: Floats) -> Floats:
+    """(columns,) `how` over what is not missing, NaN where all is."""
+    seen = [column[~np.isnan(column)] for column in values.T]
+    return np.array([how(column) if len(column) else np.nan for column in seen])
+
+
+def _numbers(rows: Rows, columns: tuple[str, ...]) -> Floats:
+    """(n, columns), NaN where missing."""
+    return np.stack([rows.numbers(name) for name in columns], axis=1) if columns else np.zeros((len(rows), 0))
+
+
+def _sets(rows: Rows, column: str, sign: str) -> list[set[str]]:
+    return [set() if cell is None else {word.strip() for word in cell.split(sign)} - {""} for cell in rows.text(column)]
+
+
+def _distinct(cells: Iterable[set[str]]) -> tuple[str, ...]:
+    return tuple(sorted(set().union(*cells)))
+
+
+def _hot(cells: list[set[str]], known: tuple[str, ...]) -> Floats:
+    """(n, categories + 2): each category, any unknown one, none at all."""
+    place = {category: j for j, category in enumerate(known)}
+    out = np.zeros((len(cells), len(known) + 2))
+    for i, cell in enumerate(cells):
+        for category in cell:
+            out[i, place.get(category, len(known))] = 1
+        out[i, -1] = not cell
+    return out

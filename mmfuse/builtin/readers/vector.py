@@ -1,0 +1,170 @@
+"""Reads embeddings made elsewhere as (width,) float32, from columns of the table or a file of vectors by case id."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse import Reader, TableError, nearest
+from mmfuse.builtin.readers.table import scaling
+
+if TYPE_CHECKING:
+    from mmfuse import Rows
+
+Floats = NDArray[np.float64]
+
+
+def is_pattern(name: str) -> bool:
+    """Whether it stands for several columns."""
+    return any(sign in name for sign in "*?[")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VectorReader(Reader):
+    """Where the vectors are, and what each number is scaled by (mean 0 and factor 1 where it is not)."""
+
+    columns: tuple[str, ...]
+    """Of the table, or of a .parquet file."""
+    file: str
+    ids: str
+    vectors: str
+    mean: Floats
+    factor: Floats
+
+    @classmethod
+    def learn(cls, rows: Rows, patterns: Iterable[str], file: str, ids: str, vectors: str, scale: bool) -> VectorReader:
+        """Finds the columns and, with `scale`, learns from the rows that have all their numbers."""
+        known = rows.columns if not file else _parquet_columns(rows.root / file) if file.endswith(".parquet") else ()
+        columns = _expanded(patterns, known, file or "the table")
+        values, present = _vectors(rows, columns, file, ids, vectors)
+        width = values.shape[1]
+        mean, factor = scaling(values[present]) if scale else (np.zeros(width), np.ones(width))
+        return cls(columns=columns, file=file, ids=ids, vectors=vectors, mean=mean, factor=factor)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.mean.shape
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each number."""
+        return self.columns or tuple(f"{self.vectors}[{i}]" for i in range(len(self.mean)))
+
+    def read(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        values, present = _vectors(rows, self.columns, self.file, self.ids, self.vectors)
+        if values.shape[1:] != self.shape:
+            raise TableError(
+                f"vectors have {values.shape[1]} numbers", f"{self.shape[0]}, as in training",
+                "make them with the same encoder", str(rows.root / self.file),
+            )  # fmt: skip
+        scaled = (values - self.mean) * self.factor
+        return np.where(present[:, None], scaled, 0).astype(np.float32), present
+
+
+def _expanded(patterns: Iterable[str], known: tuple[str, ...], where: str) -> tuple[str, ...]:
+    columns: list[str] = []
+    for pattern in patterns:
+        found = [name for name in known if fnmatch.fnmatchcase(name, pattern)] if is_pattern(pattern) else [pattern]
+        if not found:
+            raise TableError(
+                f"no column is like '{pattern}'", "one or more", nearest(pattern.strip("*?"), known), where
+            )
+        columns += [name for name in found if name not in columns]
+    return tuple(columns)
+
+
+def _vectors(
+    rows: Rows, columns: tuple[str, ...], file: str, ids: str, vectors: str
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(n, width) and which rows have all their numbers."""
+    if not file:
+        values = np.stack([rows.numbers(name) for name in columns], axis=1)
+        return values, np.isfinite(values).all(axis=1)
+    path = rows.root / file
+    keys, stored = _FILES[path.suffix.lower()](path, ids, vectors, columns)
+    place: dict[str, int] = {key: i for i, key in enumerate(keys)}
+    if len(place) < len(keys):
+        raise TableError(
+            f"{len(keys) - len(place)} ids stand there twice", "one vector an id", "drop the others", str(path)
+        )
+    index = np.array([place.get(str(name), -1) for name in rows.ids], dtype=np.int64)
+    if len(index) and (index < 0).all():
+        raise TableError(
+            f"none of the {len(index)} cases is in it: it has ids like {', '.join(keys[:3])}",
+            f"ids like {', '.join(map(str, rows.ids[:3]))}",
+            "name the array or column of case ids as `ids`",
+            str(path),
+        )
+    values = np.full((len(index), stored.shape[1]), np.nan)
+    values[index >= 0] = stored[index[index >= 0]]
+    return values, np.isfinite(values).all(axis=1)
+
+
+def _from_npz(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in (ids, vectors):
+                if name not in arrays.files:
+                    mend = f"name them by `ids` and `vectors`: {nearest(name, arrays.files)}"
+                    raise TableError(f"no array '{name}'", "an array of case ids and one of vectors", mend, str(path))
+            keys, stored = arrays[ids], arrays[vectors]
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, error) from error
+    if keys.ndim != 1 or stored.ndim != 2 or len(keys) != len(stored) or stored.dtype.kind not in "fiu":
+        found = f"'{ids}' is {keys.dtype} {keys.shape}, '{vectors}' is {stored.dtype} {stored.shape}"
+        raise TableError(found, "(cases,) ids and (cases, width) numbers", "save the arrays so", str(path))
+    return [str(key) for key in keys.tolist()], stored
+
+
+def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
+    from pyarrow import ArrowException, parquet
+
+    known = _parquet_columns(path)
+    wanted = (ids, *(columns or (vectors,)))
+    for name in wanted:
+        if name not in known:
+            raise TableError(
+                f"no column '{name}'", "a column of case ids and one of vectors", nearest(name, known), str(path)
+            )
+    try:
+        table = parquet.read_table(path, columns=list(dict.fromkeys(wanted)))
+        keys = [str(key) for key in table.column(ids).to_pylist()]
+        if columns:
+            stored = np.stack([np.array(table.column(name).to_pylist(), dtype=np.float64) for name in columns], axis=1)
+        else:
+            cells = table.column(vectors).to_pylist()
+            width = max((len(cell) for cell in cells if cell is not None), default=0)
+            stored = np.array([[np.nan] * width if cell is None else cell for cell in cells], dtype=np.float64)
+    except (OSError, ArrowException, ValueError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    return keys, stored.reshape(len(keys), -1)
+
+
+def _parquet_columns(path: Path) -> tuple[str, ...]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return tuple(parquet.read_schema(path).names)
+    except (OSError, ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    found = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+    return TableError(
+        found,
+        "numbers by case id, as .npz or .parquet",
+        "save the vectors again; arrays of objects are not read",
+        str(path),
+    )
+
+
+_FILES = {".npz": _from_npz, ".parquet": _from_parquet}

@@ -1,0 +1,189 @@
+"""The inputs of all cases, by modality: images from the cache, decoded once; tables and vectors in memory.
+
+Each distinct file is read once, by many threads, a few at a time, so that working memory does not grow with the number
+of cases. What the reader calls absent is absent; nothing here knows what a reader reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.cache import Made, Store
+from mmfuse.data.cases import Cases, Rows
+from mmfuse.data.contents import content_key, content_keys
+from mmfuse.data.workers import in_threads
+from mmfuse.errors import Faults, PartError, TableError
+from mmfuse.events import Notice, Progress, Watch, silent
+from mmfuse.parts import Reader
+
+Array = NDArray[Any]
+Index = Any
+"""Whatever NumPy takes as an index of one axis: positions, a mask, a slice."""
+
+_PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
+_CHUNK_BYTES = 64 * 2**20
+_FAULTS = 20
+"""Unreadable files that are named before reading gives up: a wrong root makes every file one."""
+_SHOWN = 5
+_NO_CONTENT = "no content: "
+_EVERY = 0.1
+"""Seconds between two words of progress."""
+
+
+class Block:
+    """One modality of n cases: rows that are fetched when they are asked for."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: Any,  # noqa: ANN401  # whatever NumPy takes as a dtype
+        keys: Sequence[str],
+        gather: Callable[[NDArray[np.int64]], Array],
+    ) -> None:
+        self.shape = tuple(shape)
+        """Of one case."""
+        self.dtype = np.dtype(dtype)
+        self.keys: NDArray[np.str_] = np.array(keys, dtype=np.str_).reshape(-1)
+        """(n,) a key of each case's content; empty where it is absent."""
+        self.present: NDArray[np.bool_] = self.keys != ""
+        """(n,)."""
+        self._gather = gather
+
+    @classmethod
+    def memory(cls, array: Array, present: NDArray[np.bool_] | None = None) -> Block:
+        """A block of an array (n, *shape) in memory; all are present unless `present` (n,) says otherwise."""
+        there = np.ones(len(array), bool) if present is None else np.asarray(present, bool)
+        held = np.array(array)
+        held[~there] = 0
+        about = f"{held.dtype.str} {held.shape[1:]} ".encode()
+        keys = [content_key(about + row.tobytes()) if here else "" for row, here in zip(held, there, strict=True)]
+        return cls(held.shape[1:], held.dtype, keys, lambda index: held[index])
+
+    @classmethod
+    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Sequence[str]) -> Block:
+        """A block of rows in a store. A slot of -1 is an absent case, whatever its key."""
+        known = [key if slot >= 0 else "" for key, slot in zip(keys, slots.tolist(), strict=True)]
+        return cls(store.shape, store.dtype, known, lambda index: store.take(slots[index]))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"Block({len(self)} × {self.shape} {self.dtype}, {int(self.present.sum())} present)"
+
+    def take(self, index: Index) -> Array:
+        """(len(index), *shape) of the cases at `index`, contiguous; zeros where absent."""
+        index = index if isinstance(index, slice) or len(index) else slice(0, 0)
+        return np.ascontiguousarray(self._gather(np.arange(len(self))[index]))
+
+
+def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block]:
+    """Each modality of these cases. Images come from the cache and are put there first where they are new.
+
+    Raises: TableError naming rows, columns and files; PartError if a reader does not keep its word; RunError if the
+    cache cannot be written.
+    """
+    rows = cases.rows()
+    blocks = {}
+    for name, reader in readers.items():
+        files = reader.files(rows)
+        blocks[name] = _from_files(name, reader, rows, files, watch) if files else _from_rows(name, reader, rows, watch)
+    return blocks
+
+
+def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
+    values = np.zeros((len(rows), *reader.shape), reader.dtype)
+    present = np.zeros(len(rows), bool)
+    chunk = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
+    for start in range(0, len(rows), chunk):
+        part = np.arange(start, min(start + chunk, len(rows)))
+        values[part], present[part] = _read(name, reader, rows, part)
+        watch(Progress(f"reading {name}", int(part[-1]) + 1, len(rows)))
+    return Block.memory(values, present)
+
+
+def _from_files(name: str, reader: Reader, rows: Rows, files: Sequence[Path | None], watch: Watch) -> Block:
+    if len(files) != len(rows):
+        raise PartError(f"the reader of '{name}' gave {len(files)} files for {len(rows)} rows", "one (or None) a row")
+    paths = [path for path in files if path is not None]
+    by_path = dict(zip(paths, content_keys(paths, watch, f"the files of {name}"), strict=True))
+    # A file that cannot even be opened has no content to be kept under: the store asks for it each time, in vain.
+    keys = ["" if path is None else by_path[path] or f"{_NO_CONTENT}{path}" for path in files]
+    unreadable: set[str] = set()
+    store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
+
+    def make(positions: Sequence[int]) -> Made:
+        for some, values, present in _decoded(name, reader, rows, positions, watch):
+            read = [position for position, here in zip(some, present, strict=True) if here]
+            unreadable.update(keys[position] for position in some if position not in read)
+            late = [position for position in read if keys[position].startswith(_NO_CONTENT)]
+            if late:
+                where = rows.where(late[0])
+                raise TableError(f"{files[late[0]]} came while files were read", "files at rest", "run again", where)
+            yield read, values[present]
+
+    slots = store.get(keys, make)
+    if unreadable:
+        absent = sorted({str(path) for path, key in zip(files, keys, strict=True) if key in unreadable})
+        rest = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+        text = f"{name}: {len(absent)} of {len(by_path)} files cannot be read and count as absent: "
+        watch(Notice(text + ", ".join(absent[:_SHOWN]) + rest, "warning"))
+    return Block.stored(store, slots, keys)
+
+
+def _decoded(
+    name: str, reader: Reader, rows: Rows, positions: Sequence[int], watch: Watch
+) -> Iterator[tuple[Sequence[int], Array, NDArray[np.bool_]]]:
+    """Rows read by many threads, in pieces; faults are gathered over all of them."""
+    size = int(np.prod(reader.shape, dtype=np.int64)) * np.dtype(reader.dtype).itemsize
+    step = min(max(_PIECE_BYTES // max(size, 1), 1), _PIECE_ROWS)
+    pieces = [positions[start : start + step] for start in range(0, len(positions), step)]
+
+    def work(piece: Sequence[int]) -> tuple[Sequence[int], tuple[Array, NDArray[np.bool_]] | TableError]:
+        try:
+            return piece, _read(name, reader, rows, np.array(piece))
+        except TableError as error:
+            return piece, error
+
+    faults, done, spoken = Faults(), 0, 0.0
+    for piece, made in in_threads(work, pieces):
+        done += len(piece)
+        if isinstance(made, TableError):
+            faults.extend(made.faults)
+            if len(faults) >= _FAULTS:
+                faults.add("", f"reading stopped after {done} of {len(positions)} files; there may be more faults")
+                break
+        else:
+            yield piece, *made
+        if done == len(positions) or time.monotonic() - spoken > _EVERY:
+            spoken = time.monotonic()
+            watch(Progress(f"decoding {name}", done, len(positions)))
+    faults.raise_as(TableError)
+
+
+def _read(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
+    """What the reader reads of these rows, if it is what it promised."""
+    values, present = reader.read(rows.take(index))
+    expected = (len(index), *reader.shape)
+    if values.shape != expected or values.dtype != np.dtype(reader.dtype) or present.shape != (len(index),):
+        raise PartError(
+            f"the reader of '{name}' gave {values.dtype} {values.shape} and presence {present.shape}",
+            f"{reader.dtype} {expected} and ({len(index)},)",
+            "report it to whoever wrote the modality",
+        )
+    whole = values.dtype.kind != "f" or np.isfinite(values).reshape(len(index), -1).all(axis=1)
+    bad = present & ~np.asarray(whole)
+    if bad.any():
+        raise PartError(
+            f"the reader of '{name}' gave numbers that are not finite",
+            "finite numbers, or an absent case",
+            "report it to whoever wrote the modality",
+            rows.where(int(index[np.argmax(bad)])),
+        )
+    return values, present
