@@ -1,0 +1,132 @@
+"""What decisions learn, as records, and how each makes one prediction of several. NumPy only.
+
+Every rule leaves out sources that abstain and shares their weight among those who speak (law 3); within each label
+its answer sums to one; where all abstain it is NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse import Labels, Rule
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+Bools = NDArray[np.bool_]
+
+FLOOR = -700.0
+"""Log-probabilities below it count as it: a weight of zero times a probability of zero must not become NaN."""
+
+
+def speaking(scores: Floats) -> Bools:
+    """(sources, views, cases, columns) → (sources, cases): who speaks about whom."""
+    return np.asarray(~np.isnan(scores).any(axis=(1, 3)))
+
+
+def filled(scores: Floats, speaks: Bools) -> Floats:
+    """The scores, finite everywhere: 0 where a source abstains, never below FLOOR."""
+    return np.where(speaks[:, None, :, None], np.maximum(scores, FLOOR), 0.0)
+
+
+def shared(weights: Floats, speaks: Bools) -> Floats:
+    """(sources, labels) weights → (sources, cases, labels) weights of those who speak, summing to one a case and label.
+
+    Where only sources of weight zero speak, they speak equally; 0 where nobody does.
+    """
+    given = weights[:, None, :] * speaks[:, :, None]
+    given = np.where(given.sum(axis=0) > 0, given, speaks[:, :, None].astype(float))
+    total = given.sum(axis=0)
+    return given / np.where(total > 0, total, 1.0)
+
+
+def by_column(per_label: Floats, labels: Labels) -> Floats:
+    """(…, labels) → (…, columns)."""
+    return np.repeat(per_label, [len(label.classes) for label in labels], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureRule(Rule):
+    """A weighted mean of logits (the mean over views of its softmax) or of probabilities."""
+
+    weights: Floats
+    """(sources, labels), summing to one over sources."""
+    mix: str
+    """`logits` or `probabilities`."""
+
+    def __call__(self, scores: Floats, labels: Labels) -> Floats:
+        """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
+        speaks = speaking(scores)
+        shares = by_column(shared(self.weights, speaks), labels)
+        logs = filled(scores, speaks)
+        if self.mix == "logits":
+            p = labels.softmax(np.einsum("snc,svnc->vnc", shares, logs)).mean(axis=0)
+        else:
+            p = labels.normalise(np.einsum("snc,snc->nc", shares, np.exp(logs).mean(axis=1)))
+        p[~speaks.any(axis=0)] = np.nan
+        return p
+
+
+@dataclass(frozen=True, eq=False)
+class VoteRule(Rule):
+    """One vote a source; the mean probability decides between equals."""
+
+    def __call__(self, scores: Floats, labels: Labels) -> Floats:
+        """(sources, views, cases, columns) log-probabilities → (cases, columns): (votes + mean probability) /
+        (sources + 1).
+
+        A mean probability is at most 1 and can reach that only for a class with every vote: more votes always win.
+        """
+        speaks = speaking(scores)
+        p = np.exp(filled(scores, speaks)).mean(axis=1) * speaks[:, :, None]
+        picks = labels.argmax(np.where(speaks[:, :, None], p, np.nan))
+        count = speaks.sum(axis=0)[:, None]
+        mean = labels.normalise(p.sum(axis=0))
+        answer = (labels.one_hot(picks).sum(axis=0) + mean) / (count + 1)
+        answer[~speaks.any(axis=0)] = np.nan
+        return answer
+
+
+@dataclass(frozen=True, eq=False)
+class TemperatureRule(Rule):
+    """One source, its logits divided by a temperature a label."""
+
+    temperatures: Floats
+    """(labels,)"""
+
+    def __call__(self, scores: Floats, labels: Labels) -> Floats:
+        """(1, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
+        return labels.softmax(np.maximum(scores[0], FLOOR) / by_column(self.temperatures, labels)).mean(axis=0)
+
+
+def fit_temperatures(scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
+    """(labels,) temperature in [0.01, 100] with the least log loss of one source; 1 where nothing is known.
+
+    The loss is convex in the inverse temperature: its derivative is bisected.
+    Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
+    """
+    logs = np.maximum(scores[0].mean(axis=0), FLOOR)
+    out = np.ones(len(labels))
+    for index, part in enumerate(labels.slices.values()):
+        truth = targets[:, index]
+        rows = (truth >= 0) & ~np.isnan(logs[:, part]).any(axis=1) & (weight > 0)
+        if rows.any():
+            out[index] = _temperature(logs[rows, part], truth[rows], weight[rows])
+    return out
+
+
+def _temperature(logs: Floats, truth: Ints, weight: Floats) -> float:
+    of_truth = np.take_along_axis(logs, truth[:, None], axis=1)[:, 0]
+    below, above = np.log(0.01), np.log(100.0)
+    for _ in range(60):
+        middle = (below + above) / 2
+        z = logs / np.exp(middle)
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        expected = (p * logs).sum(axis=1) / p.sum(axis=1)
+        if weight @ (expected - of_truth) < 0:
+            above = middle
+        else:
+            below = middle
+    return float(np.exp((below + above) / 2))
