@@ -1,0 +1,105 @@
+"""`demo`: the main job on the embedded cohort, whose best possible answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+from mmfuse.commands.figures import show_figures
+from mmfuse.commands.given import FILE, device_option
+from mmfuse.commands.learning import show_cost
+from mmfuse.commands.preparing import adapter, write_tidy
+from mmfuse.show import Cell, duration
+
+if TYPE_CHECKING:
+    from mmfuse import Pipeline, ScoreTable
+
+SYNERGY = "diagnosis"
+"""The label of the cohort that only the two images together answer."""
+
+
+@click.command(cls=Command)
+@click.option("--out", type=FILE, help="Keep the run here, and the cohort in OUT-cohort.  [default: keep nothing]")
+@click.option("--cases", "count", type=click.IntRange(min=60), default=600, show_default=True, help="Lesions to draw.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the cohort and the training."
+)
+@device_option
+@click.pass_obj
+def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None:
+    """Do the main job on cases with a known answer.
+
+    It draws a cohort (two image modalities and metadata), trains the recipe `demo`, and evaluates on held-out cases beside an ideal observer.
+    """
+    began = time.perf_counter()
+    if out is not None:
+        mmfuse.refuse_existing(out)
+        app.interrupted = f"interrupted; {out} was not written"
+    with tempfile.TemporaryDirectory() if out is None else nullcontext(f"{out}-cohort") as folder:
+        release, table = Path(folder), Path(folder) / "cases.csv"
+        with app.working():
+            drawn = adapter("synthetic", [f"cases={count}", f"seed={seed}"], app.catalog).tidy(release)
+            write_tidy(drawn, release, table, app.catalog)
+        app.screen.text(f"drawn: {count} lesions, each from afar (clinic), close up (derm), with metadata (meta)")
+        spec = mmfuse.load("demo", table.with_suffix(".toml"), catalog=app.catalog, sets=[f"seed={seed}"])
+        cases = mmfuse.Cases.load(table, spec.card)
+        pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)
+        split = mmfuse.assign(cases, spec.card.split)
+        show_cost(app.screen, pipeline, cases, split, device)
+        with app.working():
+            pipeline.fit(cases, split)
+            if out is not None:
+                pipeline.save(out)
+        assert pipeline.scores is not None
+        ideal = ideal_observer(pipeline.scores, release / "truth.csv")
+    evaluation, best = mmfuse.evaluate(pipeline.scores, on="test"), mmfuse.evaluate(ideal, on="test")
+    show_figures(app.screen, evaluation, pipeline.wiring.answer)
+    show_beside_ideal(app, pipeline, evaluation, best)
+    app.screen.text(f"\nall in {duration(time.perf_counter() - began)}")
+    if out is not None:
+        app.screen.text(f"kept: {out} (the run), {release} (the cohort)")
+        app.screen.text(f"next: mmfuse predict {out} {table} --out predictions.csv")
+
+
+def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:
+    """What an observer who knows how the cohort was made says about each case, by subset of modalities."""
+    told = mmfuse.read_table(truth)
+    row = {case: index for index, case in enumerate(told["lesion_id"])}
+    index = np.array([row[case] for case in scores.ids.tolist()])
+    columns = scores.labels.column_names
+    subsets = dict.fromkeys(name.split(":")[1] for name in told.names if name.startswith("ideal:"))
+    sources = {}
+    for subset in subsets:
+        p = np.stack([told.numbers(f"ideal:{subset}:{column}")[index] for column in columns], axis=1)
+        sources[subset] = np.log(np.maximum(p, 1e-12))[None]
+    return dataclasses.replace(scores, sources=sources)
+
+
+def show_beside_ideal(app: App, pipeline: Pipeline, evaluation: dict[str, Any], best: dict[str, Any]) -> None:
+    """Balanced accuracy of every source beside what is possible with the modalities it sees."""
+    modalities = pipeline.spec.card.modalities
+    every, encoded = "+".join(modalities), "+".join(pipeline.wiring.encoders)
+    rows: list[tuple[Cell, ...]] = []
+    for label in evaluation["counts"]:
+        for source, figures in evaluation["sources"].items():
+            sees = source if source in modalities else encoded if source == "fused" else every
+            possible = best["sources"][sees][label]["balanced-accuracy"]
+            rows.append((label, source, sees, figures[label]["balanced-accuracy"], possible))
+    app.screen.heading("balanced accuracy beside the ideal observer of the same modalities")
+    app.screen.table(("label", "source", "sees", "reached", "ideal"), rows)
+    single = {name: figures for name, figures in evaluation["sources"].items() if name in modalities}
+    if single and SYNERGY in evaluation["counts"]:
+        fused = evaluation["sources"]["fused"][SYNERGY]["balanced-accuracy"]
+        alone = {name: figures[SYNERGY]["balanced-accuracy"] for name, figures in single.items()}
+        words = ", ".join(f"{name} {value:.3f}" for name, value in alone.items())
+        verdict = "beats each image alone" if fused > max(alone.values()) else "does not beat each image alone"
+        app.screen.text(f"\n{SYNERGY}, which only the images together answer: fused {fused:.3f} {verdict} ({words})")

@@ -1,0 +1,133 @@
+"""`embed`: the features of frozen encoders as a file. No label is in them, so they may go anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+from mmfuse.commands.given import (
+    FILE,
+    card_of,
+    card_option,
+    device_option,
+    load_cases,
+    load_spec,
+    new_cases,
+    refuse_input,
+    sets_option,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mmfuse import Cases, Spec
+
+    Features = dict[str, tuple[NDArray, NDArray]]
+
+SUFFIXES = (".npz", ".csv", ".parquet")
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="RUN_OR_PLAN")
+@click.argument("cases", type=FILE)
+@click.option("--out", required=True, type=FILE, help=".npz, .csv or .parquet.")
+@click.option("--modality", "wanted", multiple=True, help="Only this one. Repeatable.  [default: all that are frozen]")
+@sets_option
+@card_option
+@device_option
+@click.pass_obj
+def embed(
+    app: App,
+    source: str,
+    cases: Path,
+    out: Path,
+    wanted: tuple[str, ...],
+    sets: Sequence[str],
+    card: Path | None,
+    device: str,
+) -> None:
+    """Write the features of frozen encoders to a file.
+
+    One row a case; of the encoders of a RUN, or of a PLAN with their first weights. The `vector` modality reads the file again. In .npz: `ids`, and an array (cases, width) a modality, NaN where it is
+    absent; where there is one modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
+    """
+    refuse_input(out, cases)
+    if out.suffix.lower() not in SUFFIXES:
+        raise mmfuse.TableError(f"cannot write '{out.suffix}'", f"one of {', '.join(SUFFIXES)}", "", str(out))
+    if (Path(source) / "manifest.json").is_file():
+        pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
+        table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network
+        chosen = wanted or frozen(spec)
+    else:
+        card = card_of(cases, card)
+        spec = load_spec(source, card, app.catalog, sets)
+        chosen = wanted or frozen(spec)
+        spec = untrained(spec, chosen)
+        table = load_cases(cases, spec.card, card.parent, labelled=False)
+        everyone = np.full(len(table), "train")
+        network, _ = mmfuse.fit_network(spec, mmfuse.wire(spec), table, everyone, None, device=device, watch=app.watch)
+    if network is None or not chosen:
+        raise mmfuse.SpecError(
+            "no encoder is frozen", "features without labels in them", "frozen = true, or --modality"
+        )
+    with app.working():
+        features = {modality: network.embed(table, modality, app.watch) for modality in chosen}
+        write(out, table, features)
+    widths = ", ".join(f"{modality} {vectors.shape[1]}" for modality, (vectors, _) in features.items())
+    app.screen.text(f"{out}: {len(table)} cases, width of the features: {widths}")
+
+
+def frozen(spec: Spec) -> tuple[str, ...]:
+    """The modalities whose encoders are frozen."""
+    return tuple(name for name, (_, line) in mmfuse.wire(spec).encoders.items() if line.frozen is True)
+
+
+def untrained(spec: Spec, modalities: Sequence[str]) -> Spec:
+    """The same encoders of these modalities, held at their first weights, with nothing behind them.
+
+    Raises: SpecError for a modality that no encoder reads.
+    """
+    encoders = mmfuse.wire(spec).encoders
+    for modality in modalities:
+        if modality not in encoders:
+            raise mmfuse.SpecError(f"no encoder reads '{modality}'", mend=mmfuse.nearest(modality, encoders))
+    lines = {modality: encoders[modality][1].model_copy(update={"frozen": True}) for modality in modalities}
+    network = mmfuse.NetworkSection(encoders=lines)
+    plan = spec.plan.model_copy(update={"network": network, "augment": {}, "decisions": {}})
+    return spec.model_copy(update={"plan": plan})
+
+
+def write(out: Path, cases: Cases, features: Features) -> None:
+    """Writes the features whole or not at all."""
+    spread = {
+        modality: np.where(present[:, None], vectors, np.nan).astype(np.float32)
+        for modality, (vectors, present) in features.items()
+    }
+    if out.suffix.lower() == ".npz":
+        arrays: dict[str, Any] = {"ids": cases.ids, **spread}
+        if len(spread) == 1:
+            arrays["vectors"] = next(iter(spread.values()))
+        write_arrays(out, arrays)
+        return
+    columns: dict[str, Any] = {cases.card.cases.id: cases.ids.tolist()}
+    for modality, vectors in spread.items():
+        columns |= {f"{modality}:{index}": values for index, values in enumerate(vectors.T.tolist())}
+    mmfuse.Table.of(columns).write(out)
+
+
+def write_arrays(out: Path, arrays: dict[str, Any]) -> None:
+    """An .npz that appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_name(f".{out.name}.writing")
+    try:
+        with scratch.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        scratch.replace(out)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""What commands are given: a plan or recipe, a table of cases, and the card beside it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import mmfuse
+
+if TYPE_CHECKING:
+    from mmfuse import Card, Cases, Catalog, Spec
+
+FILE = click.Path(path_type=Path)
+
+sets_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A knob of card or plan, as in training.epochs=5. Repeatable.",
+)
+card_option = click.option("--card", type=FILE, help="The card.  [default: beside the table, cases.csv → cases.toml]")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+
+
+def card_of(table: Path, card: Path | None) -> Path:
+    """The card of a table: as given, else the file of the same stem beside it.
+
+    Raises: SpecError if it is not there.
+    """
+    path = card or table.with_suffix(".toml")
+    if not path.is_file():
+        mend = f"`mmfuse describe {table} --out {path}` drafts one; or give --card FILE"
+        where = f"{path} (--card)" if card else f"{path}, beside {table.name}"
+        raise mmfuse.SpecError("no card: no such file", "a TOML file that says what the table holds", mend, where)
+    return path
+
+
+def load_spec(plan: str, card: Path | None, catalog: Catalog, sets: Sequence[str]) -> Spec:
+    """A plan (file or recipe's name) and a card as one spec."""
+    return mmfuse.load(plan, card, catalog=catalog, sets=sets)
+
+
+def load_cases(table: Path, card: Card, folder: Path, *, labelled: bool = True) -> Cases:
+    """The cases of a table; the card's root is relative to `folder`."""
+    return mmfuse.Cases(mmfuse.read_table(table, card.cases.missing), card, folder, labelled=labelled)
+
+
+def holds_card(plan: str, catalog: Catalog) -> bool:
+    """Whether a plan has the card's sections in itself, as a run's `spec.toml` does."""
+    recipe = catalog.recipes.get(plan)
+    path = recipe.path if recipe and not Path(plan).is_file() else Path(plan)
+    try:
+        return "cases" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # whoever reads the plan itself says what is wrong with it
+
+
+def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = False) -> Cases:
+    """Cases for a run, read by the run's own card.
+
+    Where a card stands beside them, or is given, its [cases] section (id, root, missing …) is taken; labels and
+    modalities stay those that the run has learnt.
+    """
+    path = card or table.with_suffix(".toml")
+    if card is not None or path.is_file():
+        path = card_of(table, card)
+        try:
+            section = tomllib.loads(path.read_text(encoding="utf-8")).get("cases", {})
+        except (OSError, ValueError) as error:
+            raise mmfuse.SpecError(f"cannot be read: {error}", "a card in TOML", where=str(path)) from error
+        known = known.model_copy(update={"cases": mmfuse.load_card({"cases": section}).cases})
+    return load_cases(table, known, path.parent, labelled=labelled)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.writing")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def refuse_input(out: Path, *inputs: Path) -> None:
+    """Raises: TableError where an output would overwrite what is read."""
+    for path in inputs:
+        if out.resolve() == path.resolve():
+            raise mmfuse.TableError("is read here and would be overwritten", "another file", "another --out", str(out))

@@ -1,0 +1,122 @@
+"""`train` and `demo`: a plan is carried out on cases, and what came of it is shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+from mmfuse.commands.figures import show_figures
+from mmfuse.commands.flow import flow
+from mmfuse.commands.given import (
+    FILE,
+    card_of,
+    card_option,
+    device_option,
+    load_cases,
+    load_spec,
+    sets_option,
+)
+from mmfuse.show import Screen, duration
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mmfuse import Cases, Pipeline
+
+
+@click.command(cls=Command)
+@click.argument("plan")
+@click.argument("cases", type=FILE)
+@click.option("--out", required=True, type=FILE, help="The run folder; it must not exist.")
+@sets_option
+@card_option
+@device_option
+@click.option("--seed", type=int, help="The one number that all randomness comes from.  [default: the plan's, else 0]")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and stop.")
+@click.pass_obj
+def train(
+    app: App,
+    plan: str,
+    cases: Path,
+    out: Path,
+    sets: Sequence[str],
+    card: Path | None,
+    device: str,
+    seed: int | None,
+    dry_run: bool,
+) -> None:
+    """Carry out a plan on cases; write a run.
+
+    PLAN is a file or a recipe's name. It is told first what this will cost and where. Every network, decision and second stage is fitted; at the end stand the figures on `valid`.
+    """
+    mmfuse.refuse_existing(out)
+    card = card_of(cases, card)
+    sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
+    spec = load_spec(plan, card, app.catalog, sets)
+    table = load_cases(cases, spec.card, card.parent)
+    for note in table.notes:
+        app.watch(mmfuse.Notice(note))
+    pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)
+    split = mmfuse.assign(table, spec.card.split, app.watch)
+    if not app.is_quiet or dry_run:
+        show_cost(app.screen, pipeline, table, split, device)
+    if dry_run:
+        app.screen.text(f"\ndry run: nothing was trained, {out} was not written")
+        return
+    began = time.perf_counter()
+    with app.working():
+        pipeline.fit(table, split)
+        pipeline.save(out)
+    show_outcome(app.screen, pipeline)
+    app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")
+    app.screen.text(f"next:  mmfuse evaluate {out}    mmfuse predict {out} CASES --out FILE")
+
+
+def show_cost(screen: Screen, pipeline: Pipeline, cases: Cases, split: NDArray, device: str) -> None:
+    """What fitting will do: the flow, how many networks, epochs and cases, and on which device."""
+    steps = pipeline.steps(split)
+    sizes = {name: int((split == name).sum()) for name in ("train", "valid", "test")}
+    outside = len(cases) - sum(sizes.values())
+    counts = ", ".join(f"{count} {name}" for name, count in sizes.items())
+    screen.tree(flow(pipeline.spec, pipeline.wiring, has_valid=sizes["valid"] > 0))
+    screen.text(f"\ncases: {len(cases)} ({counts}{f', {outside} in no split' if outside else ''})")
+    epochs = pipeline.spec.plan.training.epochs
+    if steps.networks:
+        passes = epochs * sizes["train"]
+        folds = len(steps.networks) - steps.networks.count("network")
+        # a fold's network leaves its own cases out
+        work = passes * steps.networks.count("network") + (passes * (folds - 1) if folds else 0)
+        screen.text(f"networks to be trained: {len(steps.networks)} ({', '.join(steps.networks)})")
+        screen.text(f"cost: {epochs} epochs at most, each of up to {sizes['train']} cases: {work:,} passes of one case")
+    else:
+        screen.text("networks to be trained: none")
+    if steps.stages:
+        screen.text(f"then: {', '.join(steps.stages)}")
+    if pipeline.wiring.encoders:
+        screen.text(f"where: {where(device)}")
+
+
+def where(word: str) -> str:
+    """The device, and why it was chosen."""
+    device = str(mmfuse.choose_device(word))
+    if word != "auto":
+        return f"{device}, as asked for by --device"
+    return f"{device}, the CUDA device that torch found" if device != "cpu" else "cpu, as torch found no CUDA device"
+
+
+def show_outcome(screen: Screen, pipeline: Pipeline) -> None:
+    """Figures on `valid`; where there is none, on `train` out of fold, if anything speaks about it."""
+    scores = pipeline.scores
+    if scores is None:
+        return
+    on = "valid" if (scores.split == "valid").any() else "train"
+    evaluation = mmfuse.evaluate(scores, on=on)
+    if on == "train":
+        screen.text("\nno `valid` cases: out-of-fold figures on `train` instead")
+    show_figures(screen, evaluation, pipeline.wiring.answer)

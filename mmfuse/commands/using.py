@@ -1,0 +1,126 @@
+"""`predict` and `evaluate`: what a run says about cases, and what it is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+from mmfuse.commands.figures import show_figures
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, write_text
+from mmfuse.show import as_json
+
+if TYPE_CHECKING:
+    from mmfuse import Cases, Pipeline, Run, ScoreTable, Table
+
+OPENED = "test-opened.jsonl"
+"""In a run folder: one line for every time its `test` cases were evaluated."""
+
+
+@click.command(cls=Command)
+@click.argument("run", type=FILE)
+@click.argument("cases", type=FILE)
+@click.option("--out", required=True, type=FILE, help="The predictions, .csv or .parquet.")
+@card_option
+@device_option
+@click.pass_obj
+def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, device: str) -> None:
+    """Predict cases: classes, probabilities, flags.
+
+    One row a case. Labels need not be known. A case with nothing to go by has empty cells, never a number.
+    """
+    refuse_input(out, cases)
+    pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
+    table = new_cases(cases, card, pipeline.spec.card)
+    with app.working():
+        predictions = prediction_table(pipeline, table)
+        predictions.write(out)
+    silent = sum(word is None for word in predictions[table.labels.names[0]])
+    flagged = sum(word is not None for word in predictions["flags"])
+    app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")
+
+
+def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
+    """`id`, then for each label its class and `label:class` probabilities, then `flags`."""
+    scores = pipeline.sources(cases)
+    p = scores.probabilities(pipeline.wiring.answer)
+    picks = cases.labels.argmax(p)
+    columns: dict[str, Sequence[Any]] = {pipeline.spec.card.cases.id: cases.ids.tolist()}
+    for index, label in enumerate(cases.labels):
+        columns[label.name] = [None if pick < 0 else label.classes[pick] for pick in picks[:, index].tolist()]
+        part = cases.labels.slices[label.name]
+        for name, values in zip(label.classes, p[:, part].T.tolist(), strict=True):
+            # six digits say all there is; NaN, which is unequal to itself, becomes an empty cell
+            columns[f"{label.name}:{name}"] = [f"{value:.6g}" if value == value else None for value in values]
+    columns["flags"] = [flag or None for flag in pipeline.flags(cases)]
+    return mmfuse.Table.of(columns)
+
+
+@click.command(cls=Command)
+@click.argument("run", type=FILE)
+@click.argument("cases", required=False, type=FILE)
+@click.option("--on", type=click.Choice(["valid", "test", "train"]), help="Of the run's own cases.  [default: test]")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+              help="Also write the figures as JSON; - is stdout instead of tables.")  # fmt: skip
+@card_option
+@device_option
+@click.pass_obj
+def evaluate(
+    app: App, run: Path, cases: Path | None, on: str | None, json_file: Path | None, card: Path | None, device: str
+) -> None:
+    """Show what a run is worth, on held-out cases.
+
+    Every source × label beside the trivial predictors, on the run's own cases or on new labelled CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
+    """
+    opened = mmfuse.Run(run)
+    if cases is None:
+        scores, place = opened.scores, on or "test"
+        evaluation = mmfuse.evaluate(scores, on=place)
+        if place == "test":
+            count_opening(app, run)
+    elif on:
+        raise click.UsageError("--on speaks of the run's own cases; new CASES are evaluated whole")
+    else:
+        evaluation = mmfuse.evaluate(score(app, opened, run, cases, card, device), on="all")
+    if json_file is not None and str(json_file) == "-":
+        app.screen.json(evaluation)
+        return
+    if json_file is not None:
+        write_text(json_file, as_json(evaluation) + "\n")
+    show_figures(app.screen, evaluation, answer=list(evaluation["sources"])[-1])
+
+
+def score(app: App, opened: Run, run: Path, cases: Path, card: Path | None, device: str) -> ScoreTable:
+    """Scores of new labelled cases, beside the classes' shares where the run was trained."""
+    pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
+    table = new_cases(cases, card, pipeline.spec.card, labelled=True)
+    stored = opened.scores
+    learnt = set(stored.ids[(stored.split == "train") | (stored.split == "valid")].tolist())
+    known = sum(case in learnt for case in table.ids.tolist())
+    if known:
+        text = f"{known} of {len(table)} cases have ids that this run learnt from; the figures flatter it"
+        app.watch(mmfuse.Notice(text, "warning"))
+    with app.working():
+        return dataclasses.replace(pipeline.sources(table), prior=stored.prior)
+
+
+def count_opening(app: App, run: Path) -> None:
+    """Writes down that `test` was looked at, and says how often it was."""
+    file = run / OPENED
+    try:
+        times = len(file.read_text(encoding="utf-8").splitlines()) + 1 if file.is_file() else 1
+        moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"time": moment, "opened": times}) + "\n")
+    except OSError as error:
+        app.watch(mmfuse.Notice(f"{file}: this opening of `test` could not be counted: {error.strerror}", "warning"))
+        return
+    words = "the first time" if times == 1 else f"time {times}"
+    app.watch(mmfuse.Notice(f"`test` of this run is opened, {words}"))

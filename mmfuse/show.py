@@ -1,0 +1,310 @@
+"""How things look in a terminal: tables and trees for people, whole words for pipes, and watchers that show progress.
+
+The core never prints (law 7): everything a user sees on a screen passes here. rich is imported only when a terminal is
+at the other end, so that listings stay fast (law 9); into a pipe goes plain text whose columns are as wide as their
+content, nothing cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import click
+
+import mmfuse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+    from rich.tree import Tree
+
+    from mmfuse import EpochEnded, Event, Notice
+
+Cell = str | float | bool | Sequence[str] | None
+
+
+# ── values as words ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cell(value: Cell) -> str:
+    """A value as it stands in a table: three decimals, `–` for NaN, empty for None, no control characters."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:.3f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value)
+    # a class name from a stranger's table must not move the cursor of this terminal
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", str(value))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `0.4 s`, `12 s`, `1 min 20 s`, `2 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401  # JSON holds any value
+    """A value as JSON can hold it: NaN becomes null, arrays lists, everything unknown its text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    try:
+        return plain(value.tolist())  # NumPy's scalars and arrays
+    except AttributeError:
+        return str(value)
+
+
+def as_json(value: Any, indent: int | None = 2) -> str:  # noqa: ANN401
+    """JSON text of `plain(value)`."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A line of a tree and what hangs below it."""
+
+    text: str
+    branches: tuple[Branch, ...] = ()
+
+
+# ── the screen ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Screen:
+    """Where a command shows its results: rich on a terminal, plain text elsewhere."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream: TextIO = stream or sys.stdout
+        self.is_terminal = self.stream.isatty()
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self.stream, highlight=False, markup=False, emoji=False)
+
+    def text(self, text: str = "") -> None:
+        click.echo(text, file=self.stream)
+
+    def heading(self, text: str) -> None:
+        """A title with an empty line above."""
+        click.echo("\n" + click.style(text, bold=True), file=self.stream)
+
+    def json(self, value: Any) -> None:  # noqa: ANN401
+        self.text(as_json(value))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+        """One line a row; columns that hold numbers alone stand to the right."""
+        rows = [tuple(row) for row in rows]
+        right = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
+        words = [[cell(value) for value in row] for row in rows]
+        if self.is_terminal:
+            self._rich_table(columns, words, right)
+        else:
+            self.text("\n".join(_lines(columns, words, right)))
+
+    def _rich_table(self, columns: Sequence[str], words: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, at_right in zip(columns, right, strict=True):
+            # `fold` breaks a long word over lines; the default would cut it off
+            table.add_column(name, justify="right" if at_right else "left", overflow="fold")
+        for row in words:
+            table.add_row(*row)
+        self._console().print(table)
+
+    def tree(self, root: Branch) -> None:
+        if not self.is_terminal:
+            self.text("\n".join([root.text, *_twigs(root.branches, "")]))
+            return
+        from rich.tree import Tree
+
+        def grow(tree: Tree, branches: tuple[Branch, ...]) -> Tree:
+            for branch in branches:
+                grow(tree.add(branch.text), branch.branches)
+            return tree
+
+        self._console().print(grow(Tree(root.text), root.branches))
+
+
+def _is_numeric(values: Sequence[Cell]) -> bool:
+    return any(value is not None for value in values) and all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values
+    )
+
+
+def _lines(columns: Sequence[str], words: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    widths = [max(len(row[i]) for row in [columns, *words]) for i in range(len(columns))]
+    return [
+        "  ".join(
+            word.rjust(width) if at_right else word.ljust(width)
+            for word, width, at_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [columns, ["─" * width for width in widths], *words]
+    ]
+
+
+def _twigs(branches: tuple[Branch, ...], lead: str) -> list[str]:
+    lines = []
+    for branch in branches:
+        is_last = branch is branches[-1]
+        lines.append(f"{lead}{'└─ ' if is_last else '├─ '}{branch.text}")
+        lines += _twigs(branch.branches, lead + ("   " if is_last else "│  "))
+    return lines
+
+
+# ── watchers: callables of one event ────────────────────────────────────────────────────────────────────────
+
+
+class Quiet:
+    """Shows warnings alone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, mmfuse.Notice) and event.level == "warning":
+            click.echo(notice(event), file=self.stream)
+
+
+class JsonLines(Quiet):
+    """One JSON object a line: `event`, `time` (seconds since the start), and the event's own fields."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.start = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        values = {field.name: getattr(event, field.name) for field in fields(event)}
+        elapsed = round(time.monotonic() - self.start, 3)
+        click.echo(as_json({"event": type(event).__name__, "time": elapsed, **values}, indent=None), file=self.stream)
+
+
+class Lines(Quiet):
+    """One line a step, an epoch and a finished piece of work, for logs and pipes."""
+
+    def __call__(self, event: Event) -> None:
+        line = _sentence(event)
+        if line:
+            click.echo(line, file=self.stream)
+
+
+class LiveBars(Quiet):
+    """A bar for the run, one for the network in training and one for the work at hand; notices scroll above.
+
+    Open for the length of a `with`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self.bars: Bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=Console(file=stream, highlight=False, markup=False, emoji=False),
+            transient=True,
+        )
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case mmfuse.StepStarted():
+                self._move("run", f"step {event.index} of {event.total}: {event.name}", event.index - 1, event.total)
+            case mmfuse.EpochEnded():
+                self._move("network", event.network, event.epoch, event.epochs, _figures(event))
+            case mmfuse.Progress():
+                self._move(event.what, event.what, event.done, event.total)
+                if event.done >= event.total:
+                    self._drop(event.what)
+            case _:
+                if isinstance(event, mmfuse.StepEnded):
+                    self._drop("network")
+                self._say(_sentence(event))
+
+    def _move(self, key: str, text: str, done: int, total: int, figures: str = "") -> None:
+        if key not in self.tasks:
+            self.tasks[key] = self.bars.add_task(text, total=total, figures=figures)
+        self.bars.update(self.tasks[key], description=text, completed=done, total=total, figures=figures)
+
+    def _drop(self, key: str) -> None:
+        if key in self.tasks:
+            self.bars.remove_task(self.tasks.pop(key))
+
+    def _say(self, line: str) -> None:
+        if line:
+            self.bars.console.print(line)
+
+
+WATCHERS: Mapping[str, Callable[[TextIO], Quiet]] = {"rich": Lines, "quiet": Quiet, "json": JsonLines}
+"""What `--progress` may be; `rich` becomes `LiveBars` while a terminal is free for them."""
+
+
+def notice(event: Notice) -> str:
+    return f"{'warning' if event.level == 'warning' else 'note'}: {event.text}"
+
+
+def _sentence(event: Event) -> str:
+    """An event as a line; empty where it says nothing that a log needs."""
+    match event:
+        case mmfuse.Notice():
+            return notice(event)
+        case mmfuse.StepStarted():
+            return f"step {event.index} of {event.total}: {event.name}"
+        case mmfuse.StepEnded():
+            return f"  {event.name}: done in {duration(event.seconds)}"
+        case mmfuse.EpochEnded():
+            return f"  {event.network}: epoch {event.epoch} of {event.epochs}  {_figures(event)}"
+        case mmfuse.Progress():
+            return f"  {event.what}: {event.total}" if event.done >= event.total else ""
+        case _:
+            return ""
+
+
+def _figures(event: EpochEnded) -> str:
+    words = [f"{name} {value:.4f}" for name, value in event.losses.items()]
+    words += [f"valid {name} {value:.4f}" for name, value in event.valid.items()]
+    if event.best:
+        words.append("best so far")
+    if event.cases_per_second:
+        words.append(f"{event.cases_per_second:.0f} cases/s")
+    if event.seconds_left:
+        words.append(f"{duration(event.seconds_left)} left")
+    return "  ".join(words)
