@@ -26,7 +26,8 @@ _DOOR = {
         "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn", "LabelLine",
         "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection", "TrainingSection",
     ),
-    "mmfuse.toml": ("dump", "load", "load_card", "load_plan"),
+    "mmfuse.building": ("build",),
+    "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),
     "mmfuse.schema": ("schema",),
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
@@ -34,7 +35,11 @@ _DOOR = {
     "mmfuse.data.splits": ("assign", "fold_numbers"),
     "mmfuse.data.audit": ("audit",),
     "mmfuse.data.describe": ("describe",),
-    "mmfuse.data.cache": ("cache_root",),
+    "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
+    "mmfuse.net.devices": ("choose_device",),
+    "mmfuse.net.hardware": ("hardware",),
+    "mmfuse.net.network": ("FusionNetwork",),
+    "mmfuse.net.predicting": ("fit_network",),
     "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.metrics": ("evaluate",),
@@ -43,7 +48,7 @@ _DOOR = {
 }  # fmt: skip
 _HOME = {name: module for module, names in _DOOR.items() for name in names}
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604  # all are text
+__all__ = [*_HOME, "__version__"]  # all are text
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the name is

@@ -92,10 +92,12 @@ class Catalog:
     Everything is found when it is first asked for.
     """
 
-    def __init__(self, *plugins: object, files: Sequence[str | Path] = (), installed: bool = True) -> None:
+    def __init__(
+        self, *plugins: object, files: Sequence[str | Path] = (), installed: bool = True, builtin: bool = True
+    ) -> None:
         self._given = plugins
         self._files = tuple(Path(file) for file in files)
-        self._installed = installed
+        self._installed, self._builtin = installed, builtin
 
     @property
     def plugins(self) -> tuple[PluginInfo, ...]:
@@ -174,7 +176,8 @@ class Catalog:
 
     def _sources(self) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:
         """Every plugin to be tried, with the call that imports it."""
-        yield PluginInfo("builtin", "mmfuse", _version("mmfuse")), lambda: importlib.import_module("mmfuse.builtin")
+        if self._builtin:
+            yield PluginInfo("builtin", "mmfuse", _version("mmfuse")), lambda: importlib.import_module("mmfuse.builtin")
         if self._installed:
             allowed = _allowed(os.environ.get("MMFUSE_PLUGINS", ""))
             points = importlib.metadata.entry_points(group=hooks.PROJECT)

@@ -7,7 +7,7 @@ itself (shapes, labels, counts) is an argument: nobody writes a size twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -235,6 +235,11 @@ class DecisionFusion(Part):
     role: ClassVar[str] = "decision"
     rule: ClassVar[type[Rule]]
     """The class that `fit` returns; stored runs are read again through it."""
+
+    @property
+    def arity(self) -> tuple[int, int]:
+        """Fewest and most sources it reads (most 0: any number)."""
+        return (1, 0)
 
     @property
     def per_view(self) -> bool:

@@ -16,6 +16,8 @@ import tomli_w
 from mmfuse.building import build, tree
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, SpecError, nearest
+from mmfuse.hooks import hookimpl
+from mmfuse.parts import Part
 from mmfuse.spec import Card, Plan, Spec
 
 Source = str | Path | Mapping[str, Any]
@@ -176,3 +178,36 @@ def _refuse_unknown_sections(raw: Mapping[str, Any], faults: Faults) -> None:
     for name in raw:
         if name not in Spec.sections:
             faults.add(name, f"no section is called '{name}'", mend=nearest(name, Spec.sections))
+
+
+def again(part: Part) -> Part:
+    """The part written as TOML and read again, with the parts inside it.
+
+    Raises: SpecError, TypeError or ValueError if its knobs are not what TOML has.
+    """
+    text = tomli_w.dumps({"part": tree(part)})
+    faults = Faults()
+    made = build(
+        type(part), tomllib.loads(text)["part"], "", Catalog(_Bringing(part), installed=False, builtin=False), faults
+    )
+    faults.raise_as(SpecError)
+    return made  # type: ignore[no-any-return]
+
+
+class _Bringing:
+    """A plugin of one part and the parts inside it."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+
+    @hookimpl
+    def mmfuse_parts(self) -> list[type[Part]]:
+        return list(dict.fromkeys(type(inner) for inner in _inside(self.part)))
+
+
+def _inside(value: Any) -> list[Part]:  # noqa: ANN401  # whatever a knob holds
+    if isinstance(value, Part):
+        return [value, *(part for _, knob in value for part in _inside(knob))]
+    if isinstance(value, Mapping):
+        return [part for item in value.values() for part in _inside(item)]
+    return [part for item in value for part in _inside(item)] if isinstance(value, list | tuple) else []

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.metrics import METRICS
-from mmfuse.parts import SecondStage
+from mmfuse.parts import DecisionFusion, SecondStage
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
 
 FUSED = "fused"
@@ -232,6 +232,12 @@ def _decisions(
             )
         if not reads and not features and not line.features:
             faults.add(where, "reads nothing", "`reads` of sources above, or `features`")
+        if isinstance(line.part, DecisionFusion) and reads:
+            least, most = line.part.arity
+            if len(reads) < least or (most and len(reads) > most):
+                expected = f"{least}" if least == most else f"{least} to {most}" if most else f"{least} or more"
+                gathered = f"{len(reads)} sources: {list(reads)}"
+                faults.add(f"{where}.reads", gathered, f"{expected} for '{line.part.name}'", "put a `mean` before it")
         if decision.is_stage and line.learn in ("valid", "valid-reused"):
             faults.add(f"{where}.learn", f"a second stage learns on '{line.learn}'", "train", "leave `learn` out")
         for modality in features:

@@ -1,0 +1,83 @@
+"""What a check is, and which checks each role has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from mmfuse import Part, Rows
+
+
+class Refusal(AssertionError):
+    """A part does not keep its contract: what was found, what was expected, and the mend."""
+
+    def __init__(self, found: str, expected: str = "", mend: str = "") -> None:
+        self.found, self.expected, self.mend = found, expected, mend
+        super().__init__(
+            "\n".join(line for line in (found, f"expected: {expected}", f"mend: {mend}") if line[-2:] != ": ")
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the caller of the kit said about a part."""
+
+    shape: tuple[int, ...] = ()
+    rows: Rows | None = None
+    release: Path | None = None
+
+
+Run = Callable[[Part, Given], None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one part; its name continues the sentence "the part …"."""
+
+    name: str
+    part: Part
+    given: Given
+    run: Run
+
+    def __call__(self) -> None:
+        """Raises: Refusal. Whatever else the part raises is turned into one."""
+        try:
+            self.run(self.part, self.given)
+        except Refusal:
+            raise
+        except Exception as error:
+            raise Refusal(f"raises {type(error).__name__}: {error}", "no error on a valid input") from error
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+_MODULES = {
+    "encoder": "encoders",
+    "fusion": "fusions",
+    "head": "heads",
+    "loss": "losses",
+    "augmentation": "augmentations",
+    "step": "inputs",
+    "modality": "inputs",
+    "adapter": "inputs",
+    "decision": "decisions",
+    "stage": "decisions",
+    "metric": "decisions",
+}
+
+
+def checks_of(part: Part, given: Given) -> tuple[Check, ...]:
+    """Those of every part, then those of its role."""
+    runs = list(import_module("mmfuse.testing.anything").CHECKS)
+    if part.role in _MODULES:
+        runs += import_module(f"mmfuse.testing.{_MODULES[part.role]}").CHECKS[part.role]
+    return tuple(Check(run.__name__.replace("_", " "), part, given, run) for run in runs)
+
+
+def need(true: bool, found: str, expected: str = "", mend: str = "") -> None:
+    """Refuses unless `true`."""
+    if not true:
+        raise Refusal(found, expected, mend)

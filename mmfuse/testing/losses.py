@@ -1,0 +1,127 @@
+"""What every loss keeps: unknown labels and abstaining sources weigh nothing, and better answers cost less."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmfuse import Features, Fused, Loss, Outputs, Scores
+from mmfuse.testing import modules
+from mmfuse.testing.heads import LABELS
+from mmfuse.testing.kit import Given, need
+
+_CASES = 6
+
+
+def _targets() -> Tensor:
+    known = torch.stack([torch.arange(_CASES) % len(label.classes) for label in LABELS], dim=1)
+    known[1, 0] = known[2, 1] = known[3, 2] = -1
+    return known
+
+
+def _outputs(logits: Tensor, side: Tensor) -> Outputs:
+    vector = torch.zeros(len(logits), 2)
+    present = torch.ones(len(logits), dtype=torch.bool)
+    scores = {"fused": Scores(logits), "side": Scores(side)}
+    return Outputs(scores, {}, {"side": Features(vector)}, Fused(vector), {"side": present})
+
+
+def _counts() -> np.ndarray:
+    return LABELS.counts(_targets().numpy())
+
+
+def _total(part: Loss, logits: Tensor, targets: Tensor, side: Tensor | None = None) -> Tensor:
+    module = part.build(LABELS, _counts())
+    terms = module(_outputs(logits, logits if side is None else side), targets, 0.5)
+    need(isinstance(terms, dict) and bool(terms), f"gave {type(terms).__name__}", "{name: scalar}, which are summed")
+    for name, term in terms.items():
+        need(term.shape == (), f"term '{name}' {tuple(term.shape)}", "one number", "take the mean over cases")
+    return torch.stack(list(terms.values())).sum()
+
+
+def _logits(seed: int = 1) -> Tensor:
+    return 4 * modules.noise(_CASES, LABELS.columns, seed=seed) - 2
+
+
+def gives_finite_terms_and_gradients(part: Loss, given: Given) -> None:
+    logits = _logits().requires_grad_()
+    side = _logits(2)
+    side[0] = float("nan")
+    total = _total(part, logits, _targets(), side)
+    need(
+        bool(torch.isfinite(total)),
+        f"is {float(total.detach())} where a source abstains (NaN)",
+        "a finite number",
+        "leave NaN rows out before the loss",
+    )
+    total.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    need(
+        bool(torch.isfinite(logits.grad).all()),
+        "its gradient is not finite where a source abstains",
+        "finite",
+        "select rows first; 0 × NaN is NaN",
+    )
+
+
+def lets_unknown_labels_weigh_nothing(part: Loss, given: Given) -> None:
+    logits, targets = _logits(), _targets()
+    moved = logits.clone()
+    for index, columns in enumerate(LABELS.slices.values()):
+        moved[targets[:, index] < 0, columns] *= -3.0
+    one, other = _total(part, logits, targets), _total(part, moved, targets)
+    need(
+        modules.same(one, other),
+        f"moves by {modules.difference(one, other)} with logits of unknown labels (target -1)",
+        "0",
+        "mask targets >= 0",
+    )
+
+
+def is_zero_where_nothing_is_known(part: Loss, given: Given) -> None:
+    logits = _logits().requires_grad_()
+    total = _total(part, logits, torch.full((_CASES, len(LABELS)), -1))
+    need(
+        float(total.detach()) == 0,
+        f"is {float(total.detach())} where no label is known",
+        "0",
+        "mind the mean of nothing",
+    )
+    total.backward()  # type: ignore[no-untyped-call]
+    need(
+        logits.grad is None or bool(torch.isfinite(logits.grad).all()),
+        "its gradient is not finite where no label is known",
+        "finite",
+    )
+
+
+def is_smaller_for_better_answers(part: Loss, given: Given) -> None:
+    targets = _targets()
+    right = torch.zeros(_CASES, LABELS.columns)
+    for index, columns in enumerate(LABELS.slices.values()):
+        known = targets[:, index] >= 0
+        right[known, columns.start + targets[known, index]] = 2.0
+    good, bad = float(_total(part, right, targets)), float(_total(part, -right, targets))
+    need(good < bad, f"is {good:.4g} for right answers and {bad:.4g} for wrong ones", "less for right ones")
+
+
+def leaves_the_random_state_alone(part: Loss, given: Given) -> None:
+    with modules.leaving_random_state_alone():
+        _total(part, _logits(), _targets())
+
+
+def moves_to_a_device_whole(part: Loss, given: Given) -> None:
+    modules.moves_with_its_tensors(part.build(LABELS, _counts()))
+
+
+CHECKS = {
+    "loss": (
+        gives_finite_terms_and_gradients,
+        lets_unknown_labels_weigh_nothing,
+        is_zero_where_nothing_is_known,
+        is_smaller_for_better_answers,
+        leaves_the_random_state_alone,
+        moves_to_a_device_whole,
+    )
+}

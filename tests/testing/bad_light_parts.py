@@ -1,0 +1,421 @@
+"""Planted bad parts without torch: each breaks one check of the kit and, as far as may be, no other."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydantic import ConfigDict
+
+from mmfuse import Adapter, DecisionFusion, Metric, Modality, Reader, Rule, SecondStage, Step, Table, Tidy
+
+# ── any part ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Plain(Adapter):
+    """A good part."""
+
+    sites: tuple[str, ...] = ("a",)
+
+
+class Nameless(Adapter):
+    """Has a name that is no name."""
+
+    name = "No Name"
+
+
+class Silent(Adapter):
+    pass
+
+
+class Loose(Adapter):
+    """Can be changed after it was made."""
+
+    model_config = ConfigDict(frozen=False)
+    size: int = 1
+
+
+class TakesAll(Adapter):
+    """Takes any knob."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class NoneKnob(Adapter):
+    """Has a knob that TOML has no word for."""
+
+    size: int | None = None
+
+
+class Odd(Adapter):
+    """Has a knob that comes back as another."""
+
+    words: list[str] | tuple[str, ...] | set[str] = frozenset({"a"})
+
+
+# ── decisions ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, eq=False)
+class MeanRule(Rule):
+    """The mean of who speaks."""
+
+    def __call__(self, scores, labels):
+        with np.errstate(all="ignore"):
+            p = np.exp(scores)
+            silent = np.isnan(p)
+            count = (~silent).sum(axis=(0, 1))
+            return np.where(count > 0, np.where(silent, 0, p).sum(axis=(0, 1)) / np.maximum(count, 1), np.nan)
+
+
+class Mean(DecisionFusion):
+    """A good decision."""
+
+    rule = MeanRule
+
+    def fit(self, scores, targets, labels, weight):
+        return self.rule()
+
+
+@dataclass(frozen=True, eq=False)
+class SumRule(MeanRule):
+    """Twice the mean."""
+
+    def __call__(self, scores, labels):
+        return 2 * super().__call__(scores, labels)
+
+
+class Unnormalised(Mean):
+    """Sums to two."""
+
+    rule = SumRule
+
+
+@dataclass(frozen=True, eq=False)
+class GuessingRule(MeanRule):
+    """Has an answer for everything."""
+
+    def __call__(self, scores, labels):
+        return np.nan_to_num(super().__call__(scores, labels), nan=1 / 2)
+
+
+class Guesses(Mean):
+    """Answers where all abstain."""
+
+    rule = GuessingRule
+
+
+class NeedsAll(Mean):
+    """Cannot learn where a source abstains."""
+
+    def fit(self, scores, targets, labels, weight):
+        if np.isnan(scores).any():
+            raise ValueError("NaN")
+        return self.rule()
+
+
+class NeedsTargets(Mean):
+    """Cannot learn from nothing."""
+
+    def fit(self, scores, targets, labels, weight):
+        np.average(np.ones(len(targets)), weights=targets[:, 0] >= 0)
+        return self.rule()
+
+
+@dataclass(frozen=True, eq=False)
+class BatchRule(MeanRule):
+    """Follows the crowd."""
+
+    def __call__(self, scores, labels):
+        p = super().__call__(scores, labels)
+        return 0.5 * p + 0.5 * np.nanmean(p, axis=0)
+
+
+class Crowd(Mean):
+    """Mixes cases."""
+
+    rule = BatchRule
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenRule(MeanRule):
+    """Remembers something beside its fields."""
+
+    memory: list = field(default_factory=list, init=False)
+
+    def save(self, stem):
+        MeanRule().save(stem)
+
+    @classmethod
+    def load(cls, stem):
+        return cls()
+
+    def __call__(self, scores, labels):
+        p = super().__call__(scores, labels)
+        return labels.normalise(p**2) if self.memory else p
+
+
+class Hidden(Mean):
+    """Is another after save and load."""
+
+    rule = HiddenRule
+
+    def fit(self, scores, targets, labels, weight):
+        made = HiddenRule()
+        made.memory.append(1)
+        return made
+
+
+class SpoilsScores(Mean):
+    """Writes into its input."""
+
+    def fit(self, scores, targets, labels, weight):
+        scores -= 1
+        return self.rule()
+
+
+# ── second stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stage(SecondStage):
+    """A good second stage."""
+
+    def estimator(self, seed):
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression()
+
+
+class Regresses(SecondStage):
+    """Is no classifier."""
+
+    def estimator(self, seed):
+        from sklearn.linear_model import Ridge
+
+        return Ridge()
+
+
+class TwoOnly(SecondStage):
+    """Knows two classes at most."""
+
+    def estimator(self, seed):
+        from sklearn.linear_model import LogisticRegression
+
+        class Two(LogisticRegression):
+            """Refuses more."""
+
+            def fit(self, x, y):
+                if len(set(y)) > 2:
+                    raise ValueError("two classes")
+                return super().fit(x, y)
+
+        return Two()
+
+
+class Unseeded(SecondStage):
+    """Forgets the seed."""
+
+    def estimator(self, seed):
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(n_estimators=3)
+
+
+class SpoilsTable(SecondStage):
+    """Writes into its table."""
+
+    def estimator(self, seed):
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return make_pipeline(StandardScaler(copy=False), Stage().estimator(seed))
+
+
+class Unstorable(SecondStage):
+    """Holds a function that is not stored."""
+
+    def estimator(self, seed):
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import FunctionTransformer
+
+        return make_pipeline(FunctionTransformer(lambda x: x), Stage().estimator(seed))
+
+
+# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Accuracy(Metric):
+    """A good metric."""
+
+    def score(self, p, targets, labels, weight):
+        picks = labels.argmax(p)
+        counted = weight[:, :, None] * self.known(p, targets, picks)
+        with np.errstate(all="ignore"):
+            return (counted * (picks == targets)).sum(axis=1) / counted.sum(axis=1)
+
+    def known(self, p, targets, picks):
+        return (targets >= 0) & (picks >= 0)
+
+
+class OneNumber(Accuracy):
+    """Gives one number for all labels."""
+
+    def score(self, p, targets, labels, weight):
+        return super().score(p, targets, labels, weight).mean(axis=1)
+
+
+class Weightless(Accuracy):
+    """Ignores the weights."""
+
+    def score(self, p, targets, labels, weight):
+        return super().score(p, targets, labels, np.ones_like(weight))
+
+
+class CountsUnknown(Accuracy):
+    """Counts unknown labels as wrong."""
+
+    def known(self, p, targets, picks):
+        return np.ones(targets.shape)
+
+
+class UpsideDown(Accuracy):
+    """Says that less is better."""
+
+    @property
+    def larger_is_better(self):
+        return False
+
+
+class FirstHalf(Accuracy):
+    """Trusts the first cases more."""
+
+    def score(self, p, targets, labels, weight):
+        return super().score(p, targets, labels, weight) + 0.01 * np.nan_to_num(p[0, 0])
+
+
+# ── inputs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class NumberReader(Reader):
+    """One number a row."""
+
+    column: str
+
+    @property
+    def shape(self):
+        return (1,)
+
+    def read(self, rows):
+        values = rows.numbers(self.column)[:, None]
+        return np.nan_to_num(values).astype(np.float32), ~np.isnan(values[:, 0])
+
+
+class Number(Modality):
+    """A good modality."""
+
+    reader = NumberReader
+
+    @property
+    def columns(self):
+        return ("x",)
+
+    def fit(self, rows):
+        return self.reader("x")
+
+
+@dataclass(frozen=True)
+class DoubleReader(NumberReader):
+    """Reads float64."""
+
+    def read(self, rows):
+        values, present = super().read(rows)
+        return values.astype(np.float64), present
+
+
+class Doubles(Number):
+    """Reads another type than it says."""
+
+    reader = DoubleReader
+
+
+@dataclass(frozen=True)
+class EagerReader(NumberReader):
+    """Takes zero for nothing."""
+
+    def read(self, rows):
+        values, present = super().read(rows)
+        return values, np.ones_like(present)
+
+
+class NeverAbsent(Number):
+    """Knows no absence."""
+
+    reader = EagerReader
+
+
+@dataclass(frozen=True)
+class RankReader(NumberReader):
+    """Reads a row's place among the others."""
+
+    def read(self, rows):
+        values, present = super().read(rows)
+        return values + np.arange(len(values), dtype=np.float32)[:, None], present
+
+
+class Ranks(Number):
+    """Reads rows by their place."""
+
+    reader = RankReader
+
+
+@dataclass(frozen=True)
+class ForgetfulReader(NumberReader):
+    """Comes back as another."""
+
+    @classmethod
+    def load(cls, stem):
+        return ForgottenReader("x")
+
+
+@dataclass(frozen=True)
+class ForgottenReader(ForgetfulReader):
+    """Adds one."""
+
+    def read(self, rows):
+        values, present = super().read(rows)
+        return values + 1, present
+
+
+class Forgetful(Number):
+    """Reads otherwise after load."""
+
+    reader = ForgetfulReader
+
+
+class FloatStep(Step):
+    """Gives floats."""
+
+    def apply(self, image):
+        return image / 255
+
+
+class PaintStep(Step):
+    """Writes into its picture."""
+
+    def apply(self, image):
+        image[:4] = 0
+        return image
+
+
+class DiceStep(Step):
+    """Rolls dice."""
+
+    def apply(self, image):
+        return np.roll(image, np.random.default_rng().integers(1, 30), axis=0)
+
+
+class NoLicence(Adapter):
+    """Names no licence."""
+
+    def tidy(self, release):
+        table = Table.of({"id": ["1", "2"], "x": ["1", "2"], "y": ["a", "b"]})
+        return Tidy(table, {"cases": {"id": "id"}, "labels": {"y": ["a", "b"]}})
