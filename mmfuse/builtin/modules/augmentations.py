@@ -130,7 +130,7 @@ class CropChange(nn.Module):
         self.knobs = knobs
 
     def draw(self, cases: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """`size` and upper left `corner` (cases, 2) along x and y, as shares of the image, and `changed` (cases,) bool."""
+        """`size` and upper left `corner` (cases, 2) as shares of the image along x and y, `changed` (cases,) bool."""
         knobs, u = self.knobs, torch.rand(cases, 5, generator=generator)
         area = between(*knobs.scale, u[:, 1])
         root = torch.exp(between(math.log(knobs.ratio[0]), math.log(knobs.ratio[1]), u[:, 2]) / 2)
