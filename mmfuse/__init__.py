@@ -33,7 +33,7 @@ _DOOR = {
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.cases": ("Cases", "Rows"),
     "mmfuse.data.splits": ("assign", "fold_numbers"),
-    "mmfuse.data.audit": ("audit",),
+    "mmfuse.data.audit": ("Finding", "audit"),
     "mmfuse.data.describe": ("describe",),
     "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
     "mmfuse.net.devices": ("choose_device",),
@@ -42,8 +42,9 @@ _DOOR = {
     "mmfuse.net.predicting": ("fit_network",),
     "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
+    "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
     "mmfuse.metrics": ("evaluate",),
-    "mmfuse.pipeline": ("Pipeline",),
+    "mmfuse.pipeline": ("Pipeline", "Steps"),
     "mmfuse.run": ("Run", "refuse_existing"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _DOOR.items() for name in names}

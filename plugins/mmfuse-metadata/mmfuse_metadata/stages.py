@@ -1,0 +1,145 @@
+"""The classifiers as parts: knobs here, scikit-learn and XGBoost imported when one is made.
+
+Every knob has the library's own name and meaning; only defaults that suit small, imbalanced clinical tables differ,
+and say so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from mmfuse import RunError, SecondStage
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+ClassWeight = Literal["none", "balanced"]
+"""balanced: each class counts the same in training."""
+
+
+class Svm(SecondStage):
+    """Support vector machine; its decision values become probabilities by the engine's sigmoid, groups kept whole."""
+
+    C: Positive = 1.0
+    """Cost of a violated margin."""
+    kernel: Literal["rbf", "linear"] = "rbf"
+    gamma: Literal["scale", "auto"] | Positive = "scale"
+    """Of the rbf kernel; `scale` is 1 / (inputs * variance)."""
+    class_weight: ClassWeight = "none"
+    scale: bool = True
+    """Standardises the inputs first, learnt anew in each fold."""
+
+    def estimator(self, seed: int) -> Any:  # noqa: ANN401  # scikit-learn has no common type
+        from sklearn.svm import SVC
+
+        # `probability=True` would calibrate over folds that split patients; the engine's sigmoid does not.
+        svc = SVC(
+            C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=_weight(self.class_weight), random_state=seed
+        )
+        return _scaled(svc) if self.scale else svc
+
+
+class Logistic(SecondStage):
+    """Logistic regression with an L2 penalty, multinomial."""
+
+    C: Positive = 1.0
+    """Inverse of the penalty."""
+    class_weight: ClassWeight = "balanced"
+    max_iter: Count = 2000
+    scale: bool = True
+    """Standardises the inputs first, learnt anew in each fold."""
+
+    def estimator(self, seed: int) -> Any:  # noqa: ANN401
+        from sklearn.linear_model import LogisticRegression
+
+        weight = _weight(self.class_weight)
+        logistic = LogisticRegression(C=self.C, class_weight=weight, max_iter=self.max_iter, random_state=seed)
+        return _scaled(logistic) if self.scale else logistic
+
+
+class RandomForest(SecondStage):
+    """Random forest: the mean of trees on bootstrapped cases."""
+
+    trees: Count = 300
+    max_depth: Annotated[int, Field(ge=0)] = 0
+    """0: grown until the leaves are pure or too small."""
+    min_samples_leaf: Count = 1
+    max_features: Literal["sqrt", "log2", "all"] = "sqrt"
+    """Inputs tried at each split."""
+    class_weight: ClassWeight = "none"
+
+    def estimator(self, seed: int) -> Any:  # noqa: ANN401
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(
+            n_estimators=self.trees,
+            max_depth=self.max_depth or None,
+            min_samples_leaf=self.min_samples_leaf,
+            max_features=1.0 if self.max_features == "all" else self.max_features,
+            class_weight=_weight(self.class_weight),
+            random_state=seed,
+        )
+
+
+class Xgboost(SecondStage):
+    """Gradient-boosted trees (XGBoost), stored as XGBoost's own JSON."""
+
+    suffix: ClassVar[str] = "json"
+    trees: Count = 200
+    max_depth: Count = 3
+    """Shallow: clinical tables are small."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    subsample: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the cases that each tree sees."""
+    colsample: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the inputs that each tree sees."""
+    min_child_weight: Annotated[float, Field(ge=0)] = 1.0
+    reg_lambda: Annotated[float, Field(ge=0)] = 1.0
+    threads: Count = 1
+    """One: the same figures on every machine."""
+
+    def estimator(self, seed: int) -> Any:  # noqa: ANN401
+        from xgboost import XGBClassifier
+
+        return XGBClassifier(
+            n_estimators=self.trees,
+            max_depth=self.max_depth,
+            learning_rate=self.learning_rate,
+            subsample=self.subsample,
+            colsample_bytree=self.colsample,
+            min_child_weight=self.min_child_weight,
+            reg_lambda=self.reg_lambda,
+            tree_method="hist",
+            n_jobs=self.threads,
+            random_state=seed,
+        )
+
+    def save(self, estimator: Any, path: Path) -> None:  # noqa: ANN401
+        """Writes XGBoost's JSON."""
+        estimator.save_model(path)
+
+    def load(self, path: Path, seed: int) -> Any:  # noqa: ANN401
+        """Reads XGBoost's JSON.
+
+        Raises: RunError if the file is missing or broken.
+        """
+        estimator = self.estimator(seed)
+        try:
+            estimator.load_model(path)
+        except (OSError, ValueError, TypeError) as error:
+            found = f"cannot be read: {str(error).splitlines()[0]}"
+            raise RunError(found, "a model that XGBoost stored", "copy the run again", str(path)) from error
+        return estimator
+
+
+def _weight(named: ClassWeight) -> str | None:
+    return None if named == "none" else named
+
+
+def _scaled(classifier: Any) -> Any:  # noqa: ANN401
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), classifier)
