@@ -66,7 +66,9 @@ def test_content_of_an_absent_cell_changes_nothing(training, fusion):
             given = {m: torch.where(present[m].view(-1, *[1] * len(SHAPES[m])), t, filler) for m, t in inputs.items()}
             outputs = network(given, present)
             state = torch.cat([tensor.double().flatten() for tensor in network.state_dict().values()])
-            found.append(torch.cat([outputs.fused.vector.flatten(), *[s.logits.flatten() for s in outputs.scores.values()]]))
+            found.append(
+                torch.cat([outputs.fused.vector.flatten(), *[s.logits.flatten() for s in outputs.scores.values()]])
+            )
             found[-1] = torch.cat([found[-1].double(), state])
         assert torch.equal(torch.nan_to_num(found[0], 99), torch.nan_to_num(found[1], 99))
         assert torch.equal(torch.nan_to_num(found[0], 99), torch.nan_to_num(found[2], 99))

@@ -239,7 +239,7 @@ def test_the_fusions_losses_are_added():
 
 
 def test_one_draw_a_case_is_shared_by_the_modalities_it_names():
-    spec, wiring = two_pictures(augment={"bright": {"part": Brighten(), "on": ["one", "two"]}})
+    _spec, wiring = two_pictures(augment={"bright": {"part": Brighten(), "on": ["one", "two"]}})
     batch = read_batch(pictures_data(), np.arange(6)).to(CPU)
     before = {modality: tensor.clone() for modality, tensor in batch.inputs.items()}
     Augmenter(wiring, (), CPU).change(batch, torch.Generator().manual_seed(0))
@@ -261,7 +261,9 @@ def test_images_come_in_zero_to_one():
 
 
 def test_memo_learns_its_cases_by_heart():
-    spec = make_spec({"age": Numbers(column="age")}, {"age": Memo()}, training=TrainingSection(epochs=30, batch=8, lr=0.1))
+    spec = make_spec(
+        {"age": Numbers(column="age")}, {"age": Memo()}, training=TrainingSection(epochs=30, batch=8, lr=0.1)
+    )
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (30, 1))
     block = Block.memory(np.arange(30, dtype=np.float32)[:, None])

@@ -1,0 +1,127 @@
+"""Vectors of frozen encoders: computed once, found again by content, never confused."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_parts import Picture, Side, make_cases, make_spec, two_pictures
+from torch import nn
+
+from mmfuse.data.cache import stores
+from mmfuse.data.inputs import Block
+from mmfuse.events import Progress
+from mmfuse.net.assembling import Assembler, fit_readers, known_once, same
+from mmfuse.net.embeddings import frozen_vectors
+from mmfuse.net.network import FusionNetwork
+from mmfuse.parts import Encoder
+from mmfuse.wiring import wire
+
+
+class Counted(nn.Module):
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        type(self).calls += len(images)
+        return images.mean(dim=(2, 3)) * self.scale
+
+
+class Counting(Encoder):
+    """Counts the images it sees."""
+
+    def build(self, shape):
+        return Counted()
+
+
+class Seen(nn.Module):
+    def __init__(self, sign):
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, images):
+        return images.mean(dim=(2, 3)) * self.sign
+
+
+@pytest.fixture
+def given():
+    Counted.calls = 0
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (10, 3, 6, 6), dtype=np.uint8)
+    images[7] = images[2]
+    present = np.arange(10) != 4
+    return images, Block.memory(images, present), Picture(column="one", size=6).fit(None)
+
+
+def vectors(module, part, block, reader, view="identity", watch=lambda event: None):
+    return frozen_vectors(module, part, block, reader, view=view, width=3, batch=4, what="one", watch=watch)
+
+
+def test_each_picture_is_encoded_once(given):
+    images, block, reader = given
+    module, events = Counted().eval(), []
+    found = vectors(module, Counting(), block, reader, watch=events.append)
+    expected = images.mean(axis=(2, 3)) / 255
+    expected[4] = 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert found.dtype == np.float32
+    assert Counted.calls == 1 + 8  # a probe, and what is present and distinct
+    assert [event.done for event in events if isinstance(event, Progress)] == [4, 8]
+    again = vectors(module, Counting(), block, reader)
+    assert np.array_equal(found, again)
+    assert Counted.calls == 9 + 1
+    assert len(stores()) == 1
+
+
+def test_weights_views_and_behaviour_part_the_caches(given):
+    _images, block, reader = given
+    first = vectors(Counted().eval(), Counting(), block, reader)
+    module = Counted().eval()
+    with torch.no_grad():
+        module.scale.fill_(2.0)
+    assert np.allclose(vectors(module, Counting(), block, reader), 2 * first)
+    vectors(module, Counting(), block, reader, view="flip-x")
+    assert len(stores()) == 3
+    # no weights, the same knobs, other code: the answer to a probe tells them apart
+    plus, minus = (vectors(Seen(sign), Counting(), block, reader) for sign in (1.0, -1.0))
+    assert np.allclose(plus, -minus)
+
+
+def test_blocks_without_content_keys_are_computed(given):
+    _, block, reader = given
+    block.keys = np.array([""] * 10)
+    found = vectors(Counted().eval(), Counting(), block, reader)
+    assert stores() == ()
+    assert (found[block.present] > 0).all()
+
+
+def test_networks_share_what_is_the_same(given):
+    spec = make_spec({"one": Picture(column="one")}, {"one": {"part": Counting(), "frozen": True, "weights": "none"}})
+    wiring = wire(spec)
+    cases = make_cases(spec, {"one": range(8), "y": ["a", "b"] * 4}, 8)
+    assembler = Assembler(spec, wiring, cases, lambda event: None)
+    found = []
+    for name in ("network", "fold 1"):
+        readers = fit_readers(spec, wiring, cases, np.arange(5))
+        network = FusionNetwork(spec, wiring, {"one": (3, 8, 8)}, cases.labels, name).eval()
+        found.append(assembler.data(network, readers, ("identity", "flip-y")))
+    assert found[0].blocks["one"] is found[1].blocks["one"]
+    assert found[0].vectors["one"]["flip-y"] is found[1].vectors["one"]["flip-y"]
+    assert set(found[0].vectors["one"]) == {"identity", "flip-y"}
+
+
+def test_only_what_never_changes_is_known_once():
+    for frozen, needs, expected in [
+        (True, False, True),
+        (True, True, False),
+        (False, False, False),
+        (("stem",), False, False),
+    ]:
+        spec, wiring = two_pictures(Side(reads_all=needs), frozen=frozen)
+        assert known_once(spec, wiring, "one") is expected
+
+
+def test_readers_are_compared_by_what_they_learnt():
+    assert same(Picture(column="one").fit(None), Picture(column="one").fit(None))
+    assert not same(Picture(column="one").fit(None), Picture(column="two").fit(None))
