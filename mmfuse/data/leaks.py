@@ -25,16 +25,26 @@ WHO = frozenset({
     "case", "study", "exam", "examination", "visit", "accession", "mrn", "pid", "uid", "id",
 })  # fmt: skip
 """Words in the names of columns that tell cases, people or visits apart."""
+_BESIDE = frozenset(
+    {"no", "nr", "num", "number", "code", "name", "key", "index", "hash", "identifier", "ref", "pseudonym"}
+)
+_SURE = frozenset({"id", "uid", "mrn", "accession"})
 
 _FEW = 20
 """Below so many known cells counts prove nothing."""
 _NEARLY = 0.98
 
 
-def name_words(name: str) -> set[str]:
-    """The words of a column's name: `patientID`, `patient_id` and `Patient ID` → {patient, id}."""
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a column's name: `patientID`, `patient_id` and `Patient ID` → (patient, id)."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return {word.lower() for word in re.split(r"[^A-Za-z0-9]+", spaced) if word}
+    return tuple(word.lower() for word in re.split(r"[^A-Za-z0-9]+", spaced) if word)
+
+
+def names_someone(name: str) -> bool:
+    """Whether a column's name says that it tells cases or people apart: `lesion no`, `isic_id`, not `Patient Age`."""
+    words = name_words(name)
+    return bool(words) and (words[-1] in _SURE or (bool(set(words) & WHO) and set(words) <= WHO | _BESIDE))
 
 
 def column_findings(cases: Cases, split: Names) -> list[Finding]:
@@ -97,7 +107,7 @@ def _people(cases: Cases, split: Names) -> list[Finding]:
     skipped = {card.id, card.group, cases.card.split.column} | {label.column for label in cases.labels}
     findings = []
     for column in cases.table.names:
-        if column in skipped or not name_words(column) & WHO:
+        if column in skipped or not names_someone(column):
             continue
         words = cases.table[column]
         known = np.array([word is not None for word in words], dtype=bool)

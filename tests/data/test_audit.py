@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmfuse import Card, Cases, Modality, Table, audit
 from mmfuse.data.audit import presence
-from mmfuse.data.leaks import name_words
+from mmfuse.data.leaks import name_words, names_someone
 from mmfuse.spec import CasesSection
 
 
@@ -169,9 +169,21 @@ def test_people_who_are_not_the_group():
 
 
 def test_words_of_a_name():
-    assert name_words("patientID") == name_words("Patient ID") == name_words("patient_id") == {"patient", "id"}
-    assert name_words("MRN") == {"mrn"}
-    assert name_words("idle") == {"idle"}
+    assert name_words("patientID") == name_words("Patient ID") == name_words("patient_id") == ("patient", "id")
+    assert name_words("MRN") == ("mrn",)
+    assert name_words("idle") == ("idle",)
+
+
+@pytest.mark.parametrize("name", ["patient", "Patient ID", "lesion_no", "isic_id", "MRN", "CaseID", "subject name"])
+def test_names_of_columns_that_name_someone(name):
+    assert names_someone(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["Patient Age", "lesion_size", "idle", "number of cases", "site", "Mask_tumor_filename"]
+)
+def test_names_of_columns_that_do_not(name):
+    assert not names_someone(name)
 
 
 @pytest.fixture

@@ -1,0 +1,326 @@
+"""Drafts a card from any table, for a person to correct: everything inferred is told in the notes, nothing is certain.
+
+In doubt a column is left out of the inputs: a card that says too little is mended in a minute, one that leaks is
+believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mmfuse.data.leaks import name_words, names_someone
+from mmfuse.data.profile import Profile
+from mmfuse.data.splits import SYNONYMS
+from mmfuse.data.table import Table
+from mmfuse.data.words import listed, named, number
+from mmfuse.errors import Faults, TableError, nearest
+
+LATER = "after the diagnosis"
+MADE = "made by a model"
+
+_LABELS = frozenset({
+    "label", "labels", "diagnosis", "dx", "class", "classification", "target", "outcome", "groundtruth", "pathology",
+    "malignant", "benign", "malignancy",
+})  # fmt: skip
+_BESIDE_LABELS = frozenset({
+    "final", "true", "ground", "truth", "gt", "lesion", "tumor", "tumour", "binary", "main", "name", "code", "group",
+    "1", "2", "3",
+})  # fmt: skip
+_LATER = frozenset({
+    "birads", "rads", "histology", "histological", "histopathology", "pathology", "pathological", "management",
+    "treatment",
+    "therapy", "surgery", "biopsy", "excision", "report", "keywords", "verification", "interpretation", "diagnosis",
+    "diagnostic", "dx", "confirmed", "confirm", "confirmation", "followup", "outcome", "survival", "recurrence",
+    "metastasis", "prognosis", "tnm", "stage", "grade", "mask", "segmentation", "malignant", "malignancy",
+})  # fmt: skip
+_MADE = frozenset({"monet", "prediction", "predicted", "pred", "probability", "prob", "logit", "softmax"})
+_PEOPLE = (
+    "patient",
+    "subject",
+    "participant",
+    "person",
+    "individual",
+    "donor",
+    "mrn",
+    "lesion",
+    "nodule",
+    "case",
+    "study",
+)
+_UNITS = ("lesion", "nodule", "eye", "patient", "exam", "examination", "study", "visit", "image", "case")
+_POSITIVE = frozenset({
+    "malignant", "positive", "yes", "true", "present", "cancer", "carcinoma", "melanoma", "abnormal", "disease", "sick",
+})  # fmt: skip
+_TAKEN = frozenset({"image", "table", "vector", "fused"})
+_FILE_WORDS = frozenset({"file", "filename", "path", "name", "jpg", "png"})
+_MOST_CLASSES = 20
+_MOST_GIVEN_CLASSES = 200
+_VECTOR = 16
+_BLOCK = 3
+
+
+def describe(
+    table: Table,
+    labels: Sequence[str] = (),
+    group: str = "",
+    id: str = "",
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(the card as its TOML tree, notes on all that was inferred). `labels`, `group` and `id` name columns where given.
+
+    Raises: TableError for a given column that is not there or has too many classes, or if no column is unique.
+    """
+    _check_given(table, (*labels, *filter(None, (group, id))))
+    draft = _Draft(table)
+    draft.name_cases(id, group)
+    draft.find_split()
+    draft.find_labels(labels)
+    draft.mark()
+    draft.set_aside_label_blocks()
+    draft.find_images()
+    draft.find_vectors()
+    draft.find_columns()
+    return draft.card(), (*table.notes, *draft.notes)
+
+
+def _check_given(table: Table, names: Iterable[str]) -> None:
+    faults = Faults()
+    for name in names:
+        if name not in table:
+            faults.add(table.source, f"no column '{name}'", "a column of the table", nearest(name, table.names))
+    faults.raise_as(TableError)
+
+
+class _Draft:
+    """A card in the making. Each step takes the columns that it explains out of `left`."""
+
+    def __init__(self, table: Table) -> None:
+        self.source = table.source
+        self.profiles = {name: Profile(table, name) for name in table.names}
+        self.left = dict(self.profiles)
+        self.notes: list[str] = []
+        self.cases: dict[str, Any] = {}
+        self.labels: dict[str, Any] = {}
+        self.modalities: dict[str, Any] = {}
+        self.columns: dict[str, Any] = {}
+        self.split: dict[str, Any] = {}
+
+    def card(self) -> dict[str, Any]:
+        parts = {"cases": self.cases, "labels": self.labels, "modalities": self.modalities, "columns": self.columns}
+        return {name: part for name, part in {**parts, "split": self.split}.items() if part}
+
+    def name_cases(self, given_id: str, given_group: str) -> None:
+        """[cases]: id, group, unit, missing words."""
+        name = given_id or _best_id(self.profiles.values(), self.source)
+        if not given_id:
+            self.notes.append(f"id: '{name}', a word of its own in every row")
+        units = [word for word in name_words(name) if word in _UNITS]
+        self.cases = {"id": name, "case_is": units[0] if units else "case"}
+        if not self.left[name].image:
+            del self.left[name]
+        group = given_group or _best_group(self.left.values())
+        if group and group != name:
+            self.cases["group"] = group
+            repeats = self.profiles[group]
+            self.notes.append(f"group: '{group}', {len(repeats.raw)} in {repeats.raw.total()} rows")
+            self.left.pop(group, None)
+        else:
+            self.notes.append("group: none found, each case by itself; name the patient's column if there is one")
+        self.cases |= {"root": ".", "missing": ["", *self._missing_words()]}
+
+    def _missing_words(self) -> list[str]:
+        """Words for missing in columns of numbers, which cannot be read otherwise; others are only told of."""
+        spelled: Counter[str] = Counter()
+        for profile in self.profiles.values():
+            blanks = Counter({word: count for word, count in profile.blanks.items() if word})
+            if blanks and profile.numeric:
+                spelled += blanks
+                self.notes.append(f"missing: {listed(blanks)} stand among the numbers of '{profile.name}'")
+        for profile in self.profiles.values():
+            blanks = Counter({word: count for word, count in profile.blanks.items() if word})
+            if blanks and not profile.numeric:
+                taken = Counter({word: count for word, count in blanks.items() if word in spelled})
+                words = Counter({word: count for word, count in blanks.items() if word not in spelled})
+                if taken:
+                    self.notes.append(f"missing: {listed(taken)} will then be missing in '{profile.name}' too")
+                if words:
+                    text = f"'{profile.name}' holds {listed(words)}: a category, unless you list it under `missing`"
+                    self.notes.append(text)
+        return sorted(spelled)
+
+    def find_split(self) -> None:
+        """[split]: a column of train, valid and test."""
+        found = [
+            profile.name
+            for profile in self.left.values()
+            if len({SYNONYMS.get(word.lower(), "") for word in profile.raw} - {""}) > 1
+            and all(word.lower() in SYNONYMS for word in profile.raw)
+        ]
+        for name in found:
+            del self.left[name]
+        if found:
+            best = next((name for name in found if "split" in name.lower()), found[0])
+            self.split = {"column": best}
+            others = [name for name in found if name != best]
+            self.notes.append(f"split: column '{best}'" + (f"; not {named(others)}" if others else ""))
+
+    def find_labels(self, given: Sequence[str]) -> None:
+        """[labels]: the given columns, else those of few words whose names say so."""
+        for name in given:
+            profile = self.profiles[name]
+            if not 2 <= len(profile.raw) <= _MOST_GIVEN_CLASSES:
+                found = f"column '{name}' holds {len(profile.raw)} different words"
+                expected = f"2 to {_MOST_GIVEN_CLASSES} classes: a label is a closed list"
+                raise TableError(found, expected, "group them into classes in a column of their own", self.source)
+        names = list(given) or [profile.name for profile in self.left.values() if _looks_like_label(profile)]
+        for name in names:
+            classes = _classes(self.profiles[name], self.cases["missing"])
+            self.labels[name] = classes
+            self.left.pop(name, None)
+            how = "" if given else ", by its name"
+            self.notes.append(f"label: '{name}'{how}; positive class '{classes[-1]}' (the last): {named(classes)}")
+        if not names:
+            self.notes.append("label: none found; name the column of what is to be predicted")
+
+    def mark(self) -> None:
+        """[columns]: names that speak of what is known only later, or of a model."""
+        for known, telling in ((LATER, _LATER), (MADE, _MADE)):
+            found = [name for name, profile in self.left.items() if profile.name_words & telling]
+            for name in found:
+                del self.left[name]
+                self.columns[name] = {"known": known}
+            if found:
+                self.notes.append(f"please check: {named(found)}: taken as '{known}' by name, so refused as inputs")
+
+    def set_aside_label_blocks(self) -> None:
+        """Columns of 0 and 1 beside a label of 0 and 1, or in a row where no label is known, may be further labels."""
+        order = list(self.profiles)
+        blocks: list[list[str]] = [[]]
+        for name in order:
+            if set(self.profiles[name].counts) == {"0", "1"} and (name in self.left or name in self.labels):
+                blocks[-1].append(name)
+            elif blocks[-1]:
+                blocks.append([])
+        for block in blocks:
+            rest = [name for name in block if name in self.left]
+            labelled = len(rest) < len(block)
+            if rest and (labelled or (not self.labels and len(block) >= _BLOCK)):
+                for name in rest:
+                    del self.left[name]
+                beside = "beside a label of 0 and 1" if labelled else "side by side"
+                text = f"left out: {named(rest)} hold 0 and 1 {beside}; name them as labels, or as `categorical` inputs"
+                self.notes.append(text)
+
+    def find_images(self) -> None:
+        """Columns of image files, each a modality."""
+        for name, profile in list(self.left.items()):
+            if profile.image:
+                del self.left[name]
+                modality = self._modality_name(
+                    [word for word in name_words(name) if word not in _FILE_WORDS], "picture"
+                )
+                self.modalities[modality] = {"use": "image", "column": name}
+                self.notes.append(f"modality '{modality}': images of column '{name}'; set `root` to their folder")
+
+    def find_vectors(self) -> None:
+        """Many columns of numbers called alike: embeddings made elsewhere."""
+        families: dict[str, list[str]] = defaultdict(list)
+        for name, profile in self.left.items():
+            match = re.fullmatch(r"(.*?)\d+", name)
+            if match and profile.numeric:
+                families[match[1]].append(name)
+        for stem, names in families.items():
+            if len(names) >= _VECTOR:
+                alike = stem and all(name in names for name in self.profiles if name.startswith(stem))
+                for name in names:
+                    del self.left[name]
+                modality = self._modality_name(name_words(stem), "embedding")
+                self.modalities[modality] = {"use": "vector", "numeric": [f"{stem}*"] if alike else names}
+                self.notes.append(
+                    f"modality '{modality}': {len(names)} columns {names[0]} to {names[-1]} as one vector"
+                )
+
+    def find_columns(self) -> None:
+        """The rest: one `table` modality of numbers and categories; what is neither is left out."""
+        amounts, categories, multi, out = [], [], {}, defaultdict(list)
+        for name, profile in self.left.items():
+            reason = _unusable(profile)
+            if reason:
+                out[reason].append(name)
+            elif profile.amount:
+                amounts.append(name)
+            elif profile.separator:
+                multi[name] = profile.separator
+            elif profile.own_words:
+                out["words of their own in most cells"].append(name)
+            else:
+                categories.append(name)
+        knobs = {"numeric": amounts, "categorical": categories, "multi": multi}
+        if amounts or categories or multi:
+            self.modalities[self._modality_name((), "meta")] = {
+                "use": "table",
+                **{knob: value for knob, value in knobs.items() if value},
+            }
+            for knob, names in knobs.items():
+                if names:
+                    self.notes.append(f"{knob}: {named(names)}")
+        codes = [name for name in categories if self.profiles[name].numeric and len(self.profiles[name].counts) > 2]
+        if codes:
+            self.notes.append(f"please check: {named(codes)}: numbers taken as categories by name")
+        for reason, names in out.items():
+            self.notes.append(f"left out: {named(names)}: {reason}")
+
+    def _modality_name(self, words: Iterable[str], otherwise: str) -> str:
+        name = "_".join(words) or otherwise
+        name = otherwise if name in _TAKEN else name
+        taken = {*self.modalities, *_TAKEN}
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
+
+
+def _best_id(profiles: Iterable[Profile], source: str) -> str:
+    def rank(profile: Profile) -> int:
+        fractions = profile.numeric and any(not number(word).is_integer() for word in profile.counts)
+        wishes = (
+            profile.name_words == {"id"},
+            names_someone(profile.name),
+            not profile.image and not fractions,
+            profile.image,
+        )
+        return next((i for i, wish in enumerate(wishes) if wish), len(wishes))
+
+    unique = sorted((profile for profile in profiles if profile.unique), key=rank)
+    if not unique:
+        found = "no column has a word of its own in every row"
+        raise TableError(found, "an id for each case", "add one, or make one row of each case", source)
+    return unique[0].name
+
+
+def _best_group(profiles: Iterable[Profile]) -> str:
+    found = [p for p in profiles if p.names_cases and not p.image and len(p.raw) < p.raw.total()]
+    ranks = {p.name: min((_PEOPLE.index(w) for w in p.name_words if w in _PEOPLE), default=len(_PEOPLE)) for p in found}
+    return min(ranks, key=lambda name: ranks[name], default="")
+
+
+def _looks_like_label(profile: Profile) -> bool:
+    words = profile.name_words
+    speaks = bool(words & _LABELS) and words <= _LABELS | _BESIDE_LABELS
+    return speaks and 2 <= len(profile.counts) <= _MOST_CLASSES and not profile.image
+
+
+def _classes(profile: Profile, missing: Sequence[str]) -> list[str]:
+    """Its words in order (numbers as numbers), those that speak of disease last."""
+    words = sorted(profile.counts, key=lambda word: (number(word), word) if profile.numeric else (0.0, word))
+    words += [word for word in sorted(profile.blanks) if word not in missing]
+    return sorted(words, key=lambda word: word.lower() in _POSITIVE)
+
+
+def _unusable(profile: Profile) -> str:
+    if profile.empty:
+        return "empty"
+    if profile.constant:
+        return "one word in all cells"
+    if profile.names_cases:
+        return "names of cases or people"
+    return "dates (for a split by time: [split] by = …)" if profile.date else ""
