@@ -6,11 +6,11 @@ believed.
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mmfuse.data.drafting import DraftedInputs
 from mmfuse.data.leaks import name_words, names_someone
 from mmfuse.data.profile import Profile
 from mmfuse.data.splits import SYNONYMS
@@ -54,11 +54,8 @@ _UNITS = ("lesion", "nodule", "eye", "patient", "exam", "examination", "study", 
 _POSITIVE = frozenset({
     "malignant", "positive", "yes", "true", "present", "cancer", "carcinoma", "melanoma", "abnormal", "disease", "sick",
 })  # fmt: skip
-_TAKEN = frozenset({"image", "table", "vector", "fused"})
-_FILE_WORDS = frozenset({"file", "filename", "path", "name", "jpg", "png"})
 _MOST_CLASSES = 20
 _MOST_GIVEN_CLASSES = 200
-_VECTOR = 16
 _BLOCK = 3
 
 
@@ -79,10 +76,9 @@ def describe(
     draft.find_labels(labels)
     draft.mark()
     draft.set_aside_label_blocks()
-    draft.find_images()
-    draft.find_vectors()
-    draft.find_columns()
-    return draft.card(), (*table.notes, *draft.notes)
+    inputs = DraftedInputs(draft.profiles, draft.left)
+    card = draft.card(inputs.modalities)
+    return card, (*table.notes, *draft.notes, *inputs.notes)
 
 
 def _check_given(table: Table, names: Iterable[str]) -> None:
@@ -103,12 +99,11 @@ class _Draft:
         self.notes: list[str] = []
         self.cases: dict[str, Any] = {}
         self.labels: dict[str, Any] = {}
-        self.modalities: dict[str, Any] = {}
         self.columns: dict[str, Any] = {}
         self.split: dict[str, Any] = {}
 
-    def card(self) -> dict[str, Any]:
-        parts = {"cases": self.cases, "labels": self.labels, "modalities": self.modalities, "columns": self.columns}
+    def card(self, modalities: dict[str, Any]) -> dict[str, Any]:
+        parts = {"cases": self.cases, "labels": self.labels, "modalities": modalities, "columns": self.columns}
         return {name: part for name, part in {**parts, "split": self.split}.items() if part}
 
     def name_cases(self, given_id: str, given_group: str) -> None:
@@ -213,71 +208,6 @@ class _Draft:
                 text = f"left out: {named(rest)} hold 0 and 1 {beside}; name them as labels, or as `categorical` inputs"
                 self.notes.append(text)
 
-    def find_images(self) -> None:
-        """Columns of image files, each a modality."""
-        for name, profile in list(self.left.items()):
-            if profile.image:
-                del self.left[name]
-                modality = self._modality_name(
-                    [word for word in name_words(name) if word not in _FILE_WORDS], "picture"
-                )
-                self.modalities[modality] = {"use": "image", "column": name}
-                self.notes.append(f"modality '{modality}': images of column '{name}'; set `root` to their folder")
-
-    def find_vectors(self) -> None:
-        """Many columns of numbers called alike: embeddings made elsewhere."""
-        families: dict[str, list[str]] = defaultdict(list)
-        for name, profile in self.left.items():
-            match = re.fullmatch(r"(.*?)\d+", name)
-            if match and profile.numeric:
-                families[match[1]].append(name)
-        for stem, names in families.items():
-            if len(names) >= _VECTOR:
-                alike = stem and all(name in names for name in self.profiles if name.startswith(stem))
-                for name in names:
-                    del self.left[name]
-                modality = self._modality_name(name_words(stem), "embedding")
-                self.modalities[modality] = {"use": "vector", "numeric": [f"{stem}*"] if alike else names}
-                self.notes.append(
-                    f"modality '{modality}': {len(names)} columns {names[0]} to {names[-1]} as one vector"
-                )
-
-    def find_columns(self) -> None:
-        """The rest: one `table` modality of numbers and categories; what is neither is left out."""
-        amounts, categories, multi, out = [], [], {}, defaultdict(list)
-        for name, profile in self.left.items():
-            reason = _unusable(profile)
-            if reason:
-                out[reason].append(name)
-            elif profile.amount:
-                amounts.append(name)
-            elif profile.separator:
-                multi[name] = profile.separator
-            elif profile.own_words:
-                out["words of their own in most cells"].append(name)
-            else:
-                categories.append(name)
-        knobs = {"numeric": amounts, "categorical": categories, "multi": multi}
-        if amounts or categories or multi:
-            self.modalities[self._modality_name((), "meta")] = {
-                "use": "table",
-                **{knob: value for knob, value in knobs.items() if value},
-            }
-            for knob, names in knobs.items():
-                if names:
-                    self.notes.append(f"{knob}: {named(names)}")
-        codes = [name for name in categories if self.profiles[name].numeric and len(self.profiles[name].counts) > 2]
-        if codes:
-            self.notes.append(f"please check: {named(codes)}: numbers taken as categories by name")
-        for reason, names in out.items():
-            self.notes.append(f"left out: {named(names)}: {reason}")
-
-    def _modality_name(self, words: Iterable[str], otherwise: str) -> str:
-        name = "_".join(words) or otherwise
-        name = otherwise if name in _TAKEN else name
-        taken = {*self.modalities, *_TAKEN}
-        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
-
 
 def _best_id(profiles: Iterable[Profile], source: str) -> str:
     def rank(profile: Profile) -> int:
@@ -314,13 +244,3 @@ def _classes(profile: Profile, missing: Sequence[str]) -> list[str]:
     words = sorted(profile.counts, key=lambda word: (number(word), word) if profile.numeric else (0.0, word))
     words += [word for word in sorted(profile.blanks) if word not in missing]
     return sorted(words, key=lambda word: word.lower() in _POSITIVE)
-
-
-def _unusable(profile: Profile) -> str:
-    if profile.empty:
-        return "empty"
-    if profile.constant:
-        return "one word in all cells"
-    if profile.names_cases:
-        return "names of cases or people"
-    return "dates (for a split by time: [split] by = …)" if profile.date else ""

@@ -1,0 +1,104 @@
+"""The inputs of a drafted card: which columns are images, vectors, numbers, categories; which are left out and why."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmfuse.data.leaks import name_words
+from mmfuse.data.profile import Profile
+from mmfuse.data.words import named
+
+_TAKEN = frozenset({"image", "table", "vector", "fused"})
+_FILE_WORDS = frozenset({"file", "filename", "path", "name", "jpg", "png"})
+_VECTOR = 16
+
+
+class DraftedInputs:
+    """[modalities] from the columns in `left` that nothing else explains; `notes` tell what became of each."""
+
+    def __init__(self, profiles: Mapping[str, Profile], left: Mapping[str, Profile]) -> None:
+        self.profiles = profiles
+        self.left = dict(left)
+        self.notes: list[str] = []
+        self.modalities: dict[str, Any] = {}
+        self._find_images()
+        self._find_vectors()
+        self._find_columns()
+
+    def _find_images(self) -> None:
+        """Columns of image files, each a modality."""
+        for name, profile in list(self.left.items()):
+            if profile.image:
+                del self.left[name]
+                modality = self._modality_name(
+                    [word for word in name_words(name) if word not in _FILE_WORDS], "picture"
+                )
+                self.modalities[modality] = {"use": "image", "column": name}
+                self.notes.append(f"modality '{modality}': images of column '{name}'; set `root` to their folder")
+
+    def _find_vectors(self) -> None:
+        """Many columns of numbers called alike: embeddings made elsewhere."""
+        families: dict[str, list[str]] = defaultdict(list)
+        for name, profile in self.left.items():
+            match = re.fullmatch(r"(.*?)\d+", name)
+            if match and profile.numeric:
+                families[match[1]].append(name)
+        for stem, names in families.items():
+            if len(names) >= _VECTOR:
+                alike = stem and all(name in names for name in self.profiles if name.startswith(stem))
+                for name in names:
+                    del self.left[name]
+                modality = self._modality_name(name_words(stem), "embedding")
+                self.modalities[modality] = {"use": "vector", "numeric": [f"{stem}*"] if alike else names}
+                self.notes.append(
+                    f"modality '{modality}': {len(names)} columns {names[0]} to {names[-1]} as one vector"
+                )
+
+    def _find_columns(self) -> None:
+        """The rest: one `table` modality of numbers and categories; what is neither is left out."""
+        amounts, categories, multi, out = [], [], {}, defaultdict(list)
+        for name, profile in self.left.items():
+            reason = _unusable(profile)
+            if reason:
+                out[reason].append(name)
+            elif profile.amount:
+                amounts.append(name)
+            elif profile.separator:
+                multi[name] = profile.separator
+            elif profile.own_words:
+                out["words of their own in most cells"].append(name)
+            else:
+                categories.append(name)
+        knobs = {"numeric": amounts, "categorical": categories, "multi": multi}
+        if amounts or categories or multi:
+            self.modalities[self._modality_name((), "meta")] = {
+                "use": "table",
+                **{knob: value for knob, value in knobs.items() if value},
+            }
+            for knob, names in knobs.items():
+                if names:
+                    self.notes.append(f"{knob}: {named(names)}")
+        codes = [name for name in categories if self.profiles[name].numeric and len(self.profiles[name].counts) > 2]
+        if codes:
+            self.notes.append(f"please check: {named(codes)}: numbers taken as categories by name")
+        for reason, names in out.items():
+            self.notes.append(f"left out: {named(names)}: {reason}")
+
+    def _modality_name(self, words: Iterable[str], otherwise: str) -> str:
+        name = "_".join(words) or otherwise
+        name = otherwise if name in _TAKEN else name
+        taken = {*self.modalities, *_TAKEN}
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
+
+
+def _unusable(profile: Profile) -> str:
+    if profile.empty:
+        return "empty"
+    if profile.constant:
+        return "one word in all cells"
+    if profile.names_cases:
+        return "names of cases or people"
+    return "dates (for a split by time: [split] by = …)" if profile.date else ""
