@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_STATED = re.compile(r"sep=([,;\t|])\r?\n")
+"""Spreadsheets may state the separator in a first line of its own."""
 _SAMPLE = 1 << 18
 _RECORDS = 100
 _COMMA = r"^[+-]?\d*,\d+$"
@@ -53,7 +56,11 @@ def read_csv(path: Path, missing: frozenset[str]) -> Read:
     body = text.lstrip("\r\n")
     if not body.strip():
         raise TableError("is empty", "a header and a row a case", "write the table again", str(path))
-    separator = _separator(body)
+    stated = _STATED.match(body)
+    if stated:
+        body = body[stated.end() :]
+        text = "\n" * text.count("\n", 0, len(text) - len(body)) + body  # lines keep their numbers
+    separator = stated[1] if stated else _separator(body)
     names = [name.strip() for name in next(_records(body, separator))]
     check_names(names, str(path))
     columns = [_strip(column) for column in _split(path, text, body, separator, len(names))]

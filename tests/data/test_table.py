@@ -46,6 +46,14 @@ def test_the_separator_gives_even_rows_not_most_pieces(tmp_path):
     assert read_table(written(tmp_path, content)).names == ("id", "symptoms, signs")
 
 
+def test_a_stated_separator_is_taken(tmp_path):
+    table = read_table(written(tmp_path, "sep=;\r\nid;a,b\r\n1;2,5\r\n"))
+    assert table.names == ("id", "a,b")
+    assert table.numbers("a,b").tolist() == [2.5]
+    with pytest.raises(TableError, match="line 4 has 1 cells"):
+        read_table(written(tmp_path, "sep=;\nid;a\n1;2\n3\n"))
+
+
 def test_one_column_is_a_table(tmp_path):
     assert read_table(written(tmp_path, "id\na\nb\n"))["id"].tolist() == ["a", "b"]
 
