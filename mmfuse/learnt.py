@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,7 +52,7 @@ class Learnt:
             if npz.exists():
                 with np.load(npz, allow_pickle=False) as arrays:
                     state.update({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)
             ) from error
