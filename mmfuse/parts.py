@@ -91,6 +91,10 @@ class Reader(Learnt):
         """
         raise NotImplementedError
 
+    def flags(self, rows: Rows) -> tuple[str, ...]:
+        """(n,) what in each row training never saw (a category, a number out of range); empty where nothing is odd."""
+        return ("",) * len(rows)
+
     def files(self, rows: Rows) -> tuple[Path | None, ...]:
         """The one file behind each row (None: absent). Where a reader gives them, the engine decodes each file once and caches it."""
         return ()
@@ -105,7 +109,7 @@ class Modality(Part):
 
     role: ClassVar[str] = "modality"
     reader: ClassVar[type[Reader]] = Reader
-    """The class that `fit` returns; stored runs are read again through it."""
+    """The class that `fit` returns; see `load`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,6 +124,13 @@ class Modality(Part):
     def fit(self, rows: Rows) -> Reader:
         """Learns from training rows (label columns are not in them) whatever reading needs: means, categories …"""
         raise NotImplementedError
+
+    def load(self, stem: Path) -> Reader:
+        """The reader that was stored at `stem`. A part whose reader holds other parts (steps) gives it its own again.
+
+        Raises: RunError if it cannot be read.
+        """
+        return self.reader.load(stem)
 
 
 class Step(Part):

@@ -1,4 +1,4 @@
-"""Image files → (height, width, 3) uint8 RGB, and resizing. The one place that knows Pillow.
+"""Image files → RGB, resizing, and from there to arrays. The one place that knows Pillow.
 
 Only the five formats are opened, nothing is decoded above the pixel limit, and a file that ends early is an error. Of
 several frames or pages the first is taken; colour profiles are not applied; what is transparent is laid on black.
@@ -52,9 +52,11 @@ class UnreadableError(Exception):
         self.mend = mend
 
 
-def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Pixels:
-    """The image, upright. Where `draft_side` is not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as
-    each side keeps that many pixels: much faster, and the same to within a grey level once it is resized.
+def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Image.Image:
+    """The image, RGB and upright.
+
+    Where `draft_side` is not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as each side keeps that
+    many pixels: much faster, and the same to within a grey level once it is resized.
 
     Raises: UnreadableError, whatever it is that is wrong with the file.
     """
@@ -71,7 +73,7 @@ def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Pixels:
             image.load()
             turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
             coloured = _as_rgb(image)
-            return np.asarray(coloured if turn is None else coloured.transpose(turn))
+            return coloured if turn is None else coloured.transpose(turn)
     except UnreadableError:
         raise
     except FileNotFoundError:
@@ -80,24 +82,40 @@ def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Pixels:
         raise UnreadableError(f"cannot be read as an image ({_reason(error, path)})") from error
 
 
-def resized(pixels: Pixels, height: int, width: int, aspect: str, resize: str) -> Pixels:
-    """(height, width, 3) of any image (h, w, 3), antialiased; `aspect` is `stretch`, `pad` (with black) or `crop`."""
-    high, wide = pixels.shape[:2]
+def resized(image: Image.Image, height: int, width: int, aspect: str, resize: str) -> Image.Image:
+    """The image at this size, antialiased; `aspect` is `stretch`, `pad` (with black) or `crop`."""
+    wide, high = image.size
     if (high, wide) == (height, width):
-        return pixels
-    image, resample = Image.fromarray(pixels), _FILTERS[resize]
+        return image
+    resample = _FILTERS[resize]
     if aspect == "crop":
         scale = max(height / high, width / wide)
         left, top = (wide - width / scale) / 2, (high - height / scale) / 2
         box = (max(left, 0), max(top, 0), min(wide - left, wide), min(high - top, high))
-        return np.asarray(image.resize((width, height), resample, box))
+        return image.resize((width, height), resample, box)
     if aspect == "pad":
         scale = min(height / high, width / wide)
         inner = (min(max(round(wide * scale), 1), width), min(max(round(high * scale), 1), height))
         canvas = Image.new("RGB", (width, height))
         canvas.paste(image.resize(inner, resample), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-        return np.asarray(canvas)
-    return np.asarray(image.resize((width, height), resample))
+        return canvas
+    return image.resize((width, height), resample)
+
+
+def pixels_of(image: Image.Image) -> Pixels:
+    """(height, width, 3)."""
+    return np.asarray(image)
+
+
+def image_of(pixels: Pixels) -> Image.Image:
+    """Of (height, width, 3)."""
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def fill_planes(planes: Pixels, image: Image.Image) -> None:
+    """Writes the image into (3, height, width)."""
+    for plane, band in zip(planes, image.split(), strict=True):
+        plane[:] = np.asarray(band)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -110,7 +128,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return _from_16_bits(image)
     if image.mode in ("I", "F"):
-        raise UnreadableError("pixels are 32-bit numbers", "8 or 16 bits", "scale them to 16 bits and save again")
+        raise UnreadableError("32 bits a channel", "8 or 16 bits", "scale them to 16 bits and save again")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")

@@ -52,6 +52,18 @@ class Image(Modality):
 
     def fit(self, rows: Rows) -> ImageReader:
         """Learns nothing: the knobs say it all."""
+        return self._reader()
+
+    def load(self, stem: Path) -> ImageReader:
+        """The reader that was stored at `stem`, with this part's steps.
+
+        Raises: RunError if it cannot be read, or was stored with other knobs.
+        """
+        reader = self._reader()
+        reader.check_record(stem)
+        return reader
+
+    def _reader(self) -> ImageReader:
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
         return ImageReader(
             column=self.column,

@@ -55,10 +55,10 @@ class Resize(Step):
     """The filter; all are antialiased."""
 
     def apply(self, image: Pixels) -> Pixels:
-        from mmfuse.builtin.decoding import resized
+        from mmfuse.builtin.decoding import image_of, pixels_of, resized
 
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return resized(image, height, width, self.aspect, self.resize)
+        return pixels_of(resized(image_of(image), height, width, self.aspect, self.resize))
 
 
 class Grey(Step):

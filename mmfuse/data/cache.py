@@ -126,9 +126,9 @@ class Store:
             slots = _slots(database, list(first))
         missing = [position for key, position in first.items() if key not in slots]
         if missing:
-            for positions, rows in self._batches(make(missing)):
+            for pieces in self._batches(make(missing)):
                 with clearly(self.folder):
-                    slots |= self._write([keys[position] for position in positions], rows)
+                    slots |= self._write([([keys[position] for position in some], rows) for some, rows in pieces])
         return np.array([slots.get(key, -1) for key in keys], dtype=np.int64)
 
     def take(self, slots: Slots) -> Array:
@@ -191,39 +191,46 @@ class Store:
             if sound != "ok" or end * self._row > (path.stat().st_size if path.exists() else 0):
                 raise _DamagedError("the index is broken, or speaks of more rows than there are")
 
-    def _write(self, keys: Sequence[str], rows: Array) -> dict[str, int]:
+    def _write(self, pieces: Sequence[tuple[Sequence[str], Array]]) -> dict[str, int]:
         with transaction(self.folder / _INDEX) as database:
-            slots = _slots(database, keys)  # another process may have been faster
-            fresh = [position for position, key in enumerate(keys) if key not in slots]
-            (start,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
+            # Another process may have been faster.
+            slots = _slots(database, [key for keys, _ in pieces for key in keys])
+            (end,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
+            placed: dict[str, int] = {}
             # Written, not assigned through the map: a full disk is an error here and a dead process there.
             handle = os.open(self.folder / _ROWS, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
             with os.fdopen(handle, "r+b", buffering=0) as file:
-                file.seek(start * self._row)
-                rest = memoryview(rows[fresh].tobytes())
-                while rest:
-                    rest = rest[file.write(rest) :]
+                file.seek(end * self._row)
+                for keys, rows in pieces:
+                    fresh = [i for i, key in enumerate(keys) if key not in slots]
+                    rest = _bytes_of(rows if len(fresh) == len(rows) else rows[fresh])
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    placed.update({keys[i]: end + place for place, i in enumerate(fresh)})
+                    end += len(fresh)
                 os.fsync(handle)
-            placed = {keys[position]: start + i for i, position in enumerate(fresh)}
             database.executemany("INSERT INTO rows VALUES (?, ?)", placed.items())
         return slots | placed
 
-    def _batches(self, made: Made) -> Iterator[tuple[list[int], Array]]:
+    def _batches(self, made: Made) -> Iterator[list[tuple[Sequence[int], Array]]]:
         """What was made, gathered until it is worth a transaction (each waits for the disk)."""
-        positions: list[int] = []
-        pieces: list[Array] = []
-        begun = time.monotonic()
+        pieces: list[tuple[Sequence[int], Array]] = []
+        begun, count = time.monotonic(), 0
         for some, rows in made:
             if rows.shape != (len(some), *self.shape) or rows.dtype != self.dtype:
                 expected = f"{(len(some), *self.shape)} {self.dtype}"
                 raise ValueError(f"rows of {rows.shape} {rows.dtype} were made where {expected} was expected")
-            positions += some
-            pieces.append(rows)
-            if len(positions) * self._row >= _BATCH_BYTES or time.monotonic() - begun > _BATCH_SECONDS:
-                yield positions, np.concatenate(pieces)
-                positions, pieces, begun = [], [], time.monotonic()
-        if positions:
-            yield positions, np.concatenate(pieces)
+            pieces.append((some, rows))
+            count += len(some)
+            if count * self._row >= _BATCH_BYTES or time.monotonic() - begun > _BATCH_SECONDS:
+                yield pieces
+                pieces, begun, count = [], time.monotonic(), 0
+        if pieces:
+            yield pieces
+
+
+def _bytes_of(rows: Array) -> memoryview:
+    return memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
 
 
 def _slots(database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:

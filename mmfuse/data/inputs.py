@@ -126,7 +126,7 @@ def _from_files(name: str, reader: Reader, rows: Rows, files: Sequence[Path | No
             if late:
                 where = rows.where(late[0])
                 raise TableError(f"{files[late[0]]} came while files were read", "files at rest", "run again", where)
-            yield read, values[present]
+            yield read, values if present.all() else values[present]
 
     slots = store.get(keys, make)
     if unreadable:

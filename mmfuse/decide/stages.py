@@ -144,7 +144,7 @@ def _load(folder: Path, wired: WiredDecision, spec: Spec) -> Speaker:
     part = wired.line.part
 
     def load_reader(modality: str, stem: Path) -> Learnt:
-        return spec.card.modalities[modality].reader.load(stem)
+        return spec.card.modalities[modality].load(stem)
 
     if isinstance(part, SecondStage):
         return FittedStage.load(folder, _stage(wired, part, spec), load_reader)

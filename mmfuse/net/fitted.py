@@ -155,7 +155,7 @@ def _load_member(
     folder: Path, name: str, told: dict[str, Any], spec: Spec, wiring: Wiring, device: torch.device
 ) -> Member:
     modalities = spec.card.modalities
-    readers = {m: modalities[m].reader.load(_reader_stem(folder, name, m)) for m in sorted(wiring.encoders)}
+    readers = {m: modalities[m].load(_reader_stem(folder, name, m)) for m in sorted(wiring.encoders)}
     shapes = {modality: tuple(shape) for modality, shape in told["shapes"].items()}
     network = FusionNetwork(spec, wiring, shapes, spec.card.label_set, name)
     path = folder / _weights_file(name)

@@ -104,7 +104,7 @@ def reads_the_same_after_save_and_load(part: Modality, given: Given) -> None:
     with _rows(part, given) as rows, tempfile.TemporaryDirectory() as folder:
         reader = part.fit(rows)
         reader.save(Path(folder) / "reader")
-        loaded = part.reader.load(Path(folder) / "reader")
+        loaded = part.load(Path(folder) / "reader")
         values, present = reader.read(rows)
         again = loaded.read(rows)[0]
     need(

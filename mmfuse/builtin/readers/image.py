@@ -60,7 +60,7 @@ class ImageReader(Reader):
         return rows.paths(self.column)
 
     def read(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        from mmfuse.builtin.decoding import UnreadableError, decode
+        from mmfuse.builtin.decoding import UnreadableError, decode, fill_planes, image_of, pixels_of, resized
 
         images = np.zeros((len(rows), *self.shape), np.uint8)
         present = np.zeros(len(rows), bool)
@@ -70,7 +70,7 @@ class ImageReader(Reader):
                 continue
             where = f"{rows.where(i, self.column)}, file {path}"
             try:
-                pixels = decode(path, self.max_pixels, self._draft_side)
+                image = decode(path, self.max_pixels, self._draft_side)
             except UnreadableError as error:
                 if self.on_error == "raise":
                     mend = (
@@ -78,7 +78,9 @@ class ImageReader(Reader):
                     )
                     faults.add(where, str(error), error.expected, mend)
                 continue
-            images[i] = self._finish(self._stepped(pixels, where, faults))
+            if self.steps:
+                image = image_of(self._stepped(pixels_of(image), where, faults))
+            fill_planes(images[i], resized(image, self.height, self.width, self.aspect, self.resize))
             present[i] = True
         faults.raise_as(TableError)
         return images, present
@@ -107,11 +109,6 @@ class ImageReader(Reader):
                 )
         return pixels
 
-    def _finish(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        from mmfuse.builtin.decoding import resized
-
-        return resized(pixels, self.height, self.width, self.aspect, self.resize).transpose(2, 0, 1)
-
     def fingerprint(self) -> str:
         from mmfuse.builtin import decoding
 
@@ -123,21 +120,31 @@ class ImageReader(Reader):
         return json.dumps(about, sort_keys=True)
 
     def save(self, stem: Path) -> None:
-        Learnt.save(dataclasses.replace(self, steps=tuple(map(_told, self.steps))), stem)  # type: ignore[arg-type]
+        """Writes the record; steps by name and knobs."""
+        Learnt.save(self._record(), stem)
 
     @classmethod
     def load(cls, stem: Path) -> Self:
         """Reads what `save` wrote.
 
-        Raises: RunError if it was stored with steps: those are parts, and parts come from the spec (`Modality.load`).
+        Raises: RunError if it was stored with steps: those are parts, and parts come from the spec.
         """
         reader = super().load(stem)
         if reader.steps:
-            raise RunError(
-                f"is a reader with steps {list(reader.steps)}", "a reader that needs no parts",
-                "load it through its modality, which has the steps", str(stem),
-            )  # fmt: skip
+            found = f"is a reader with steps {list(reader.steps)}"
+            raise RunError(found, "a reader that needs no parts", "load it by `load` of its modality", str(stem))
         return reader
+
+    def check_record(self, stem: Path) -> None:
+        """Raises RunError if what is stored at `stem` is the record of another reader."""
+        stored, own = super().load(stem), self._record()
+        other = [f.name for f in dataclasses.fields(own) if getattr(stored, f.name) != getattr(own, f.name)]
+        if other:
+            told = ", ".join(f"{name} {getattr(stored, name)!r} (now {getattr(own, name)!r})" for name in other)
+            raise RunError(f"was stored with {told}", "the knobs of the spec", "use the run's own spec", str(stem))
+
+    def _record(self) -> Self:
+        return dataclasses.replace(self, steps=tuple(map(_told, self.steps)))  # type: ignore[arg-type]
 
 
 def _told(step: Step) -> str:

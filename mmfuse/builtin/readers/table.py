@@ -86,7 +86,7 @@ class TableReader(Reader):
         values = _numbers(rows, self.numeric)
         missing = np.isnan(values)
         scaled = (np.where(missing, self.median, values) - self.mean) * self.factor
-        blocks = [np.stack([scaled, missing], axis=2).reshape(len(rows), -1)]
+        blocks = [np.stack([scaled, missing], axis=2).reshape(len(rows), 2 * len(self.numeric))]
         present: Bools = np.any(~missing, axis=1).astype(bool)
         for name, known, cells in self._cells(rows):
             blocks.append(_hot(cells, known))
