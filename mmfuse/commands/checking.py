@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -13,10 +14,14 @@ import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.flow import flow
 from mmfuse.commands.given import FILE, card_of, card_option, holds_card, load_cases, load_spec, sets_option
+from mmfuse.commands.listing import json_option
+from mmfuse.show import Screen
 
 if TYPE_CHECKING:
-    from mmfuse import Cases, Spec, Steps, Wiring
-    from mmfuse.show import Screen
+    from mmfuse import Finding, Spec, Steps
+
+LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "mend these first"}
+"""Headings of an audit, the gravest last, where the eye is."""
 
 
 @click.command(cls=Command)
@@ -24,48 +29,67 @@ if TYPE_CHECKING:
 @click.argument("cases", required=False, type=FILE)
 @sets_option
 @card_option
+@click.option("--files/--no-files", default=True, show_default=True, help="Decode and compare every image.")
+@json_option
 @click.pass_obj
-def check(app: App, spec: str, cases: Path | None, sets: Sequence[str], card: Path | None) -> None:
+def check(
+    app: App, spec: str, cases: Path | None, sets: Sequence[str], card: Path | None, files: bool, wants_json: bool
+) -> None:
     """Validate a plan, show its flow, audit a table.
 
     SPEC is a plan, a recipe's name or a complete spec. It is printed whole, then what it would do and what CASES hold.
     All faults come at once. Without CASES and --card, a plan that holds no card is checked by itself.
     """
-    if cases is not None and (card is not None or not holds_card(spec, app.catalog)):
+    complete = holds_card(spec, app.catalog)
+    if cases is not None and not (complete and card is None):
         card = card_of(cases, card)
-    if card is None and not holds_card(spec, app.catalog):
-        app.screen.text(mmfuse.dump(mmfuse.load_plan(spec, app.catalog, sets)))
-        app.screen.text("this plan stands; with CASES or --card its names are checked against what the table holds")
+    if card is None and not complete:
+        _check_plan(app, spec, sets, wants_json)
         return
     loaded = load_spec(spec, card, app.catalog, sets)
-    wiring = mmfuse.wire(loaded)
-    app.screen.text(mmfuse.dump(loaded))
+    told: dict[str, Any] = {"spec": tomllib.loads(mmfuse.dump(loaded))}
     if cases is None:
-        show_plan(app, loaded, wiring)
+        section, findings = loaded.card.split, []
+        has_valid = bool(section.column) or "valid" in section.fractions
+        split = np.array(["train", "valid"] if has_valid else ["train"])
     else:
-        show_cases(app, loaded, wiring, load_cases(cases, loaded.card, (card or cases).parent))
+        table = load_cases(cases, loaded.card, (card or cases).parent)
+        split = mmfuse.assign(table, loaded.card.split, app.watch)
+        with app.working():
+            findings = mmfuse.audit(table, split, files=files, watch=app.watch)
+    steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
+    told |= {"networks": steps.networks, "stages": steps.stages, "findings": [vars(one) for one in findings]}
+    if wants_json:
+        app.screen.json(told)
+    else:
+        app.screen.text(mmfuse.dump(loaded))
+        show_plan(app.screen, loaded, steps, has_valid=bool((split == "valid").any()))
+        show_findings(app.screen, findings)
+    if any(one.level == "error" for one in findings):
+        raise SystemExit(1)
 
 
-def show_plan(app: App, spec: Spec, wiring: Wiring) -> None:
-    """The flow and the networks to be trained, as far as they are known without a table."""
-    section = spec.card.split
-    has_valid = bool(section.column) or "valid" in section.fractions
-    app.screen.tree(flow(spec, wiring, has_valid))
-    split = np.array(["train", "valid"] if has_valid else ["train"])
-    show_networks(app.screen, mmfuse.Pipeline(spec, catalog=app.catalog).steps(split))
-    if section.column:
-        app.screen.text(f"(if column '{section.column}' puts cases into valid; with CASES this is looked up)")
+def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:
+    text = mmfuse.dump(mmfuse.load_plan(plan, app.catalog, sets))
+    if wants_json:
+        app.screen.json({"plan": tomllib.loads(text)})
+        return
+    app.screen.text(text)
+    app.screen.text("this plan stands; with CASES or --card its names are checked against what the table holds")
 
 
-def show_networks(screen: Screen, steps: Steps) -> None:
-    """How many networks will be trained, and what is learnt after them."""
+def show_plan(screen: Screen, spec: Spec, steps: Steps, has_valid: bool) -> None:
+    """The flow as a tree, how many networks will be trained, and what is learnt after them."""
+    screen.tree(flow(spec, mmfuse.wire(spec), has_valid))
     screen.text(f"\nnetworks to be trained: {len(steps.networks)} ({', '.join(steps.networks) or 'none'})")
     if steps.stages:
         screen.text(f"then: {', '.join(steps.stages)}")
 
 
-def show_cases(app: App, spec: Spec, wiring: Wiring, cases: Cases) -> None:
-    """The flow, the networks to be trained, and the audit of the table."""
-    split = mmfuse.assign(cases, spec.card.split, app.watch)
-    app.screen.tree(flow(spec, wiring, has_valid=bool((split == "valid").any())))
-    show_networks(app.screen, mmfuse.Pipeline(spec, catalog=app.catalog).steps(split))
+def show_findings(screen: Screen, findings: Sequence[Finding]) -> None:
+    """An audit, the gravest last."""
+    for level, heading in LEVELS.items():
+        of_level = [one for one in findings if one.level == level]
+        if of_level:
+            screen.heading(f"{heading} ({len(of_level)} {level}{'s' if level != 'info' else ''})")
+            screen.text("\n".join(f"{number}. {one}" for number, one in enumerate(of_level, 1)))

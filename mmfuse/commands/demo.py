@@ -38,7 +38,8 @@ SYNERGY = "diagnosis"
 def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None:
     """Do the main job on cases with a known answer.
 
-    It draws a cohort (two image modalities and metadata), trains the recipe `demo`, and evaluates on held-out cases beside an ideal observer.
+    It draws a cohort (two image modalities and metadata), trains the recipe `demo`, and evaluates on held-out cases
+    beside an ideal observer.
     """
     began = time.perf_counter()
     if out is not None:

@@ -54,8 +54,9 @@ def embed(
 ) -> None:
     """Write the features of frozen encoders to a file.
 
-    One row a case; of the encoders of a RUN, or of a PLAN with their first weights. The `vector` modality reads the file again. In .npz: `ids`, and an array (cases, width) a modality, NaN where it is
-    absent; where there is one modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
+    One row a case; of the encoders of a RUN, or of a PLAN with their first weights. The `vector` modality reads the
+    file again. In .npz: `ids`, and an array (cases, width) a modality, NaN where it is absent; where there is one
+    modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
     """
     refuse_input(out, cases)
     if out.suffix.lower() not in SUFFIXES:

@@ -63,7 +63,9 @@ def _modalities(spec: Spec, wiring: Wiring) -> list[Branch]:
 
 
 def _learning(line: EncoderLine) -> str:
-    start = "from new weights" if line.weights == "none" else f"from {line.weights} weights"
+    # a part that does not say how to start has no weights of its own
+    has_none = line.weights == "pretrained" and type(line.part).start is mmfuse.Encoder.start
+    start = "from new weights" if has_none or line.weights == "none" else f"from {line.weights} weights"
     if line.frozen is True:
         return f"frozen, {start}"
     held = f", held fixed: {', '.join(line.frozen)}" if line.frozen else ""

@@ -53,7 +53,8 @@ def train(
 ) -> None:
     """Carry out a plan on cases; write a run.
 
-    PLAN is a file or a recipe's name. It is told first what this will cost and where. Every network, decision and second stage is fitted; at the end stand the figures on `valid`.
+    PLAN is a file or a recipe's name. What it will cost, and where, is told first; then every network, decision and
+    second stage is fitted; at the end stand the figures on `valid`.
     """
     mmfuse.refuse_existing(out)
     card = card_of(cases, card)

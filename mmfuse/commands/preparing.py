@@ -85,19 +85,26 @@ def write_tidy(tidy: Tidy, release: Path, out: Path, catalog: Catalog) -> mmfuse
 @click.argument("table", type=FILE)
 @click.option("--label", "labels", multiple=True, metavar="COLUMN", help="A column to be predicted. Repeatable.")
 @click.option("--group", default="", metavar="COLUMN", help="What is kept whole in every split: the patient.")
+@click.option("--id", "case_id", default="", metavar="COLUMN", help="The unique id of a case.")
 @click.option("--out", type=FILE, metavar="CARD", help="Write the card here, best beside the table.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Overwrite a card that is there.")
 @click.pass_obj
-def describe(app: App, table: Path, labels: tuple[str, ...], group: str, out: Path | None, force: bool) -> None:
+def describe(
+    app: App, table: Path, labels: tuple[str, ...], group: str, case_id: str, out: Path | None, force: bool
+) -> None:
     """Draft a card for any table.
 
     It shows what was inferred; read it before you train.
     """
     if out is not None and out.exists() and not force:
         raise mmfuse.SpecError("exists already", "a new file", "another --out, or --force to overwrite", str(out))
-    draft = mmfuse.describe(mmfuse.read_table(table), labels=labels, group=group)
+    read = mmfuse.read_table(table)
+    card, notes = mmfuse.describe(read, labels, group, case_id)
+    for note in [*read.notes, *notes]:
+        app.watch(mmfuse.Notice(note))
+    text = mmfuse.dump(card)
     if out is None:
-        app.screen.text(draft)
+        app.screen.text(text)
     else:
-        write_text(out, draft)
+        write_text(out, text)
         app.screen.text(f"{out}: a draft; read it, then `mmfuse check PLAN {table}`")

@@ -91,6 +91,32 @@ def test_keeps_its_contract() -> None:
 '''
 
 
+TEST_ADAPTER = '''\
+"""The part keeps its role's contract, on a tiny release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mmfuse.testing
+from PIL import Image
+from {module} import {cls}
+
+
+def test_keeps_its_contract(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels.csv").write_text("id,diagnosis\\nfirst,nevus\\nsecond,melanoma\\nthird,nevus\\n")
+    for name in ("first", "second"):
+        Image.new("RGB", (40, 30)).save(tmp_path / "images" / f"{{name}}.png")
+    mmfuse.testing.check({cls}(), release=tmp_path)
+    tidy = {cls}().tidy(tmp_path)
+    assert tidy.table["photo"].tolist() == ["images/first.png", "images/second.png", None]
+'''
+
+TESTS = {"adapter": TEST_ADAPTER}
+"""For the roles whose test must be given something."""
+
+
 class Names(NamedTuple):
     """One name in the forms that Python, TOML and packaging want."""
 
@@ -138,7 +164,7 @@ def skeleton(word: str, role: str) -> dict[str, str]:
         "pyproject.toml": PYPROJECT.format_map(about),
         "README.md": README.format_map(about),
         f"{name.module}.py": code,
-        "tests/test_plugin.py": TEST.format_map(about),
+        "tests/test_plugin.py": TESTS.get(role, TEST).format_map(about),
     }
 
 

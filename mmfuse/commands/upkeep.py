@@ -20,7 +20,9 @@ from mmfuse.commands.listing import json_option
 from mmfuse.show import duration
 
 SECONDS = 5.0
-"""How long the trial trains."""
+"""How long the trial trains, after its first epoch."""
+CASES = 256
+"""How many cases it trains on."""
 
 
 @click.command(cls=Command)
@@ -120,11 +122,8 @@ def trial(seconds: float = SECONDS) -> dict[str, Any]:
     columns = [f"x{index}" for index in range(16)]
     draw = mmfuse.generator(0, "doctor")
     table = mmfuse.Table.of(
-        {
-            "id": range(1024),
-            "answer": draw.choice(["no", "yes"], 1024),
-            **{name: draw.normal(size=1024) for name in columns},
-        }
+        {"id": range(CASES), "answer": draw.choice(["no", "yes"], CASES)}
+        | {n: draw.normal(size=CASES) for n in columns}
     )
     card = {
         "cases": {"id": "id"},
@@ -139,19 +138,18 @@ def trial(seconds: float = SECONDS) -> dict[str, Any]:
     alone = mmfuse.Catalog(installed=False)
     spec = mmfuse.load(plan, card, catalog=alone)
     began = time.perf_counter()
-    told: list[tuple[float, float]] = []
+    ends: list[float] = []
 
     def watch(event: object) -> None:
         if isinstance(event, mmfuse.EpochEnded):
-            told.append((time.perf_counter() - began, event.cases_per_second))
-            if told[-1][0] >= seconds:
+            ends.append(time.perf_counter())
+            if ends[-1] - ends[0] >= seconds:
                 raise _EnoughError
 
     with suppress(_EnoughError):
         mmfuse.Pipeline(spec, catalog=alone, watch=watch).fit(mmfuse.Cases(table, spec.card))
-    first, last = told[0][0], told[-1][0]
-    rate = 1024 * (len(told) - 1) / (last - first) if last > first else told[0][1]
-    return {"epochs": len(told), "cases a second": round(rate), "first epoch after": duration(first)}
+    rate = CASES * (len(ends) - 1) / (ends[-1] - ends[0])
+    return {"epochs": len(ends), "cases a second": round(rate), "first epoch after": duration(ends[0] - began)}
 
 
 @click.command(cls=Command)

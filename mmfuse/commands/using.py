@@ -77,7 +77,8 @@ def evaluate(
 ) -> None:
     """Show what a run is worth, on held-out cases.
 
-    Every source × label beside the trivial predictors, on the run's own cases or on new labelled CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
+    Every source × label beside the trivial predictors, on the run's own cases or on new labelled CASES. On its own
+    cases the stored scores are enough: no image, no torch, no plan is read.
     """
     opened = mmfuse.Run(run)
     if cases is None:
@@ -94,7 +95,15 @@ def evaluate(
         return
     if json_file is not None:
         write_text(json_file, as_json(evaluation) + "\n")
-    show_figures(app.screen, evaluation, answer=list(evaluation["sources"])[-1])
+    show_figures(app.screen, evaluation, answer_of(opened, list(evaluation["sources"])))
+
+
+def answer_of(opened: Run, sources: Sequence[str]) -> str:
+    """The source that is the run's answer: its last decision, else the fused head; empty where its plan is lost."""
+    try:
+        return [*sources[:1], *opened.spec_tree.get("decisions", {})][-1]
+    except mmfuse.RunError:
+        return ""
 
 
 def score(app: App, opened: Run, run: Path, cases: Path, card: Path | None, device: str) -> ScoreTable:

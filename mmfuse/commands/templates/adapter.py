@@ -18,10 +18,10 @@ class NewPart(mmfuse.Adapter):
         files = [f"images/{case}.png" for case in table["id"]]
         absent = [file for file in files if not (release / file).is_file()]
         card = {
-            "cases": {"id": "id", "root": str(release.resolve())},
+            "cases": {"id": "id", "root": "."},  # relative to the release
             "labels": {"diagnosis": sorted({word for word in table["diagnosis"] if word is not None})},
             "modalities": {"photo": {"use": "image", "column": "photo", "size": self.size}},
-            "source": {"name": release.name},
+            "source": {"name": release.name, "licence": "say what its users may do"},
         }
         notes = (f"{len(absent)} of {len(files)} images are not there and count as absent",) if absent else ()
         photos = [None if file in absent else file for file in files]

@@ -30,7 +30,8 @@ class NewPart(mmfuse.Loss):
             def forward(self, outputs: mmfuse.Outputs, targets: Tensor, progress: float) -> dict[str, Tensor]:
                 losses = {}
                 for source, scores in outputs.scores.items():
-                    losses[source] = scores.logits.new_zeros(())
+                    # zero, but of the network, for batches in which nothing is known
+                    losses[source] = scores.logits.nan_to_num().sum() * 0
                     for index, columns in enumerate(labels.slices.values()):
                         logits, target = scores.logits[:, columns], targets[:, index]
                         # an unknown label weighs nothing, and neither does a source that abstains (NaN)
