@@ -92,6 +92,21 @@ def test_rows_come_back_and_are_made_once(dtype):
     assert again.take(slots).dtype == dtype
 
 
+def test_filling_holds_one_batch_in_memory(monkeypatch):
+    import tracemalloc
+
+    monkeypatch.setattr("mmfuse.data.cache._BATCH_BYTES", 10**6)
+    store = Store("a", "x", (10**5,), "uint8")
+    keys = [f"key{i}" for i in range(100)]
+    tracemalloc.start()
+    slots = store.get(keys, numbered(keys, shape=(10**5,))[0])
+    store.take(slots[:3])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(store) == 100
+    assert peak < 3 * 10**6
+
+
 def test_another_fingerprint_shape_or_dtype_is_another_store():
     folders = {
         Store(*about).folder
