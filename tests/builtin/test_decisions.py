@@ -157,6 +157,28 @@ def test_lattice_is_every_share_once(sources, parts):
         assert [tuple(row) for row in found.tolist()] == plain
 
 
+def test_hits_of_every_candidate_with_ties_and_silence():
+    """Scores on a coarse grid, so that classes tie: the first of equals is the answer; those of weight zero speak
+    alone equally.
+    """
+    rng = np.random.default_rng(0)
+    _, targets = problem(0, cases=60)
+    scores = rng.integers(-4, 1, size=(3, 1, 60, 5)) / 4
+    scores[np.broadcast_to((rng.random((3, 60)) < 0.4)[:, None], scores.shape[:3])] = np.nan
+    counts = lattice(3, 2)
+    found = hits(pose(scores, targets, LABELS, np.ones(60), balanced=False), counts, "logits")
+    for candidate, weights in enumerate(counts / 2):
+        for index, part in enumerate(LABELS.slices.values()):
+            right = []
+            for case in range(60):
+                speak = [s for s in range(3) if not np.isnan(scores[s, 0, case, 0])]
+                if speak and targets[case, index] >= 0:
+                    w = weights[speak] if weights[speak].sum() else np.ones(len(speak))
+                    z = sum(a * scores[s, 0, case, part] for a, s in zip(w, speak, strict=True))
+                    right.append(int(np.argmax(z)) == targets[case, index])
+            assert found[candidate, index] == pytest.approx(np.mean(right), abs=1e-12)
+
+
 def test_of_equal_candidates_the_nearest_to_equal_weights_wins():
     scores, targets = problem(0, sources=3)
     same = np.repeat(scores[:1], 3, axis=0)
