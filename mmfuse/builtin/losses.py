@@ -44,8 +44,8 @@ class CrossEntropy(Loss):
         """
         from mmfuse.builtin.modules.losses import CrossEntropyTerm, SourceMean, class_weights
 
-        weights = class_weights(labels, counts, self.class_weight == "balanced", self.largest_weight)
-        return SourceMean(labels, [CrossEntropyTerm(weight, self.smoothing) for weight in weights], self.sources)
+        weight = class_weights(labels, counts, self.class_weight == "balanced", self.largest_weight)
+        return SourceMean(labels, CrossEntropyTerm(labels, weight, self.smoothing), self.sources)
 
 
 class Focal(Loss):
@@ -70,5 +70,5 @@ class Focal(Loss):
         """→ a module: (outputs, targets, progress) → {source: its share}; the shares sum to the loss."""
         from mmfuse.builtin.modules.losses import FocalTerm, SourceMean, class_weights
 
-        weights = class_weights(labels, counts, self.class_weight == "balanced", self.largest_weight)
-        return SourceMean(labels, [FocalTerm(weight, self.gamma) for weight in weights], self.sources)
+        weight = class_weights(labels, counts, self.class_weight == "balanced", self.largest_weight)
+        return SourceMean(labels, FocalTerm(weight, self.gamma), self.sources)

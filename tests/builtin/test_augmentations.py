@@ -114,12 +114,13 @@ def test_colour_against_numbers_by_hand():
         "saturation": torch.tensor([0.6, 9.0]),
         "hue": torch.tensor([0.1 * 2 * np.pi, 9.0]),
     }
-    changed = Colour().build()(x, draw)
+    changed = Colour(hue=0.1).build()(x, draw)
     assert torch.equal(changed[1], x[1])
     for place in np.ndindex(3, 4):
         rgb = np.clip(x[0][(slice(None), *place)].numpy() * 1.3 - 0.2, 0, 1)
-        h, s, v = colorsys.rgb_to_hsv(*map(float, rgb))
-        expected = colorsys.hsv_to_rgb((h + 0.1) % 1, s * 0.6, v)
+        grey = rgb @ [0.299, 0.587, 0.114]
+        h, s, v = colorsys.rgb_to_hsv(*map(float, grey + 0.6 * (rgb - grey)))
+        expected = colorsys.hsv_to_rgb((h + 0.1) % 1, s, v)
         np.testing.assert_allclose(changed[0][(slice(None), *place)].numpy(), expected, atol=1e-4)
 
 

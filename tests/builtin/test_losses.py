@@ -106,10 +106,10 @@ def test_focal(gamma, class_weight):
 def test_balanced_weights_average_one_over_the_training_cases():
     counts = np.array([6.0, 3.0, 1.0, 8.0, 2.0])
     module = CrossEntropy(class_weight="balanced").build(LABELS, counts)
-    for term, part in zip(module.terms, LABELS.slices.values(), strict=True):
-        assert np.average(term.weight.numpy(), weights=counts[part]) == pytest.approx(1)
+    for weight, part in zip(module.term.weight.numpy(), LABELS.slices.values(), strict=True):
+        assert np.average(weight[: len(counts[part])], weights=counts[part]) == pytest.approx(1)
     capped = CrossEntropy(class_weight="balanced", largest_weight=1.5).build(LABELS, counts)
-    np.testing.assert_allclose(capped.terms[0].weight.numpy(), [10 / 18, 10 / 9, 1.5], rtol=1e-6)
+    np.testing.assert_allclose(capped.term.weight[0].numpy(), [10 / 18, 10 / 9, 1.5], rtol=1e-6)
 
 
 def test_sources_weigh_as_told():
