@@ -1,6 +1,7 @@
 """mmfuse: compose multimodal fusion for medical AI from parts, and know whether it helps.
 
-The door: every public name, each loaded when it is first asked for. Plugins, the command line and the builtin parts use nothing else.
+The door: every public name, each loaded when it is first asked for. Plugins, the command line and the builtin parts
+use nothing else.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ from typing import Any
 __version__ = "0.1.0"
 
 _DOOR = {
-    "mmfuse.errors": ("Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest"),
+    "mmfuse.errors": (
+        "Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest",
+    ),
     "mmfuse.events": ("EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "silent"),
     "mmfuse.seeds": ("derive", "generator"),
     "mmfuse.labels": ("UNKNOWN", "Label", "Labels"),
     "mmfuse.learnt": ("Learnt",),
+    "mmfuse.knobs": ("Node", "Part"),
     "mmfuse.parts": (
-        "ROLES", "Adapter", "Augmentation", "DecisionFusion", "Encoder", "FeatureFusion", "FlowShape", "Head", "Loss", "Metric",
-        "Modality", "Node", "Part", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
+        "ROLES", "Adapter", "Augmentation", "DecisionFusion", "Encoder", "FeatureFusion", "FlowShape", "Head", "Loss",
+        "Metric", "Modality", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
     ),
     "mmfuse.hooks": ("hookimpl",),
     "mmfuse.catalog": ("Catalog", "Entry", "PluginInfo", "Recipe"),
     "mmfuse.spec": (
-        "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn", "LabelLine",
-        "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection", "TrainingSection",
+        "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn",
+        "LabelLine", "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection",
+        "TrainingSection",
     ),
     "mmfuse.building": ("build",),
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),

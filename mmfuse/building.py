@@ -1,6 +1,7 @@
-"""Trees of plain values (as TOML gives them) → the frozen values of a spec, and back. All faults are gathered in one pass.
+"""Trees of plain values (as TOML gives them) → the frozen values of a spec, and back.
 
-Parts are looked up in the catalog by `use`, at any depth; a line's own knobs and its part's stand in one table.
+All faults are gathered in one pass. Parts are looked up in the catalog by `use`, at any depth; a line's own knobs and
+its part's stand in one table.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from pydantic import ValidationError
 
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, MmfuseError, nearest
-from mmfuse.parts import RESERVED, Node, Part
+from mmfuse.knobs import RESERVED, Node, Part
 from mmfuse.spec import Line
 
 
 class Broken:
-    """Stands where a part could not be built, so that the rest can still be looked at; its fault is already written down."""
+    """Stands where a part could not be built, so that the rest can be looked at; its fault is already written down."""
 
     columns: tuple[str, ...] = ()
     is_image = True
@@ -31,11 +32,11 @@ class Broken:
         return ()
 
 
-def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401  # any annotation, any value
+def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401  # of any kind
     """`raw` as a value of the annotated `kind`. What is already built passes through.
 
-    Where something is wrong, the fault is added and the best that can be made is returned, `Broken` standing for parts; such a
-    value is only good for finding more faults.
+    Where something is wrong, the fault is added and the best that can be made is returned, `Broken` standing for parts;
+    such a value is only good for finding more faults.
     """
     if get_origin(kind) is Annotated:
         return build(get_args(kind)[0], raw, where, catalog, faults)
@@ -134,7 +135,7 @@ def _validated(
 
 def _empty(node: type[Node]) -> dict[str, Any]:
     """What stands for a required value that is missing, so that the rest can be looked at."""
-    blank = {str: "", dict: {}, tuple: ()}
+    blank: dict[Any, Any] = {str: "", dict: {}, tuple: ()}
     required = {name: field.annotation for name, field in node.model_fields.items() if field.is_required()}
     return {
         name: Broken() if _part_kinds(kind) else blank.get(get_origin(kind) or kind, ())
@@ -163,7 +164,7 @@ def _split_line(line: type[Line], raw: Any, where: str, faults: Faults) -> Any: 
 
 
 def tree(value: Any) -> Any:  # noqa: ANN401  # whatever stands in a spec
-    """Frozen values → plain tables, lists and words, complete: every knob is written. Empty text stands for what is left out."""
+    """Frozen values → plain tables, lists and words, complete: every knob is written but those left empty."""
     if isinstance(value, Line):
         own = {name: tree(getattr(value, name)) for name in type(value).model_fields if name != "part"}
         return {**tree(value.part), **own}

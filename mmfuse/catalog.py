@@ -1,7 +1,7 @@
 """Which parts and recipes there are, who brought them, and what failed.
 
-An ordinary object: nothing is registered at import, nothing is global. A plugin that fails is reported by name with its reason and
-left out; two parts of one role and name are an error that names both who brought them.
+An ordinary object: nothing is registered at import, nothing is global. A plugin that fails is reported by name with its
+reason and left out; two parts of one role and name are an error that names both who brought them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import pluggy
 
 from mmfuse import hooks
 from mmfuse.errors import PluginError, SpecError, nearest
-from mmfuse.parts import ROLES, Part
+from mmfuse.knobs import Part
+from mmfuse.parts import ROLES
 
 if TYPE_CHECKING:
     import click
@@ -86,7 +87,8 @@ class _Loaded:
 
 
 class Catalog:
-    """All parts: the builtin ones, those of `plugins` (modules or objects with hooks) and `files`, and of every installed distribution.
+    """All parts: the builtin ones, those of `plugins` (modules or objects with hooks) and `files`, and of every
+    installed distribution.
 
     `MMFUSE_PLUGINS` names the installed plugins that are allowed (`skin,metadata`) or, with a minus, denied (`-skin`).
     Everything is found when it is first asked for.
@@ -218,12 +220,14 @@ def _collect(loaded: _Loaded, info: PluginInfo) -> None:
     for implementation in loaded.manager.hook.mmfuse_parts.get_hookimpls():
         if implementation.plugin is plugin:
             with _blame(info, "mmfuse_parts"):
-                for part in implementation.function():
+                parts: Any = implementation.function()
+                for part in parts:
                     _add_part(loaded, info, part)
     for implementation in loaded.manager.hook.mmfuse_recipes.get_hookimpls():
         if implementation.plugin is plugin:
             with _blame(info, "mmfuse_recipes"):
-                for path in implementation.function():
+                paths: Any = implementation.function()
+                for path in paths:
                     _add_recipe(loaded, info, Path(path))
 
 

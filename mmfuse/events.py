@@ -1,6 +1,7 @@
-"""What the core says while it works: typed, frozen events. The core never prints; a progress bar, a log or a tracker is a watcher.
+"""What the core says while it works: typed, frozen events.
 
-A watcher is any callable of one event; plugins watch by the hook `mmfuse_watch`.
+The core never prints; a progress bar, a log or a tracker is a watcher: any callable of one event. Plugins watch by the
+hook `mmfuse_watch`.
 """
 
 from __future__ import annotations

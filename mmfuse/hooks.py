@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from mmfuse.events import Event
-    from mmfuse.parts import Part
+    from mmfuse.knobs import Part
 
 PROJECT = "mmfuse"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -25,7 +25,7 @@ def mmfuse_parts() -> list[type[Part]]:  # type: ignore[empty-body]
 
 @hookspec
 def mmfuse_recipes() -> list[Path]:  # type: ignore[empty-body]
-    """Plans that this plugin ships: TOML files. A recipe's name is the file's stem; its first comment line says what it is."""
+    """Plans that this plugin ships: TOML files, named by their stem; the first comment line says what each is."""
 
 
 @hookspec

@@ -1,13 +1,14 @@
-"""Labels and their classes, laid side by side as columns; one code path over columns for binary, multi-class and multi-label.
+"""Labels and their classes, laid side by side as columns: one code path for binary, multi-class and multi-label.
 
-A label is a question with a closed list of classes. Scores are arrays whose last axis is `columns` = all classes of all labels.
-Only this module takes a softmax or an argmax over columns.
+A label is a question with a closed list of classes. Scores are arrays whose last axis is `columns` = all classes of all
+labels. Only this module takes a softmax or an argmax over columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,10 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Label:
-    """One question. `positive` is the class that sensitivity and its kin speak of; `weight` counts in losses and means over labels."""
+    """One question.
+
+    `positive` is the class that sensitivity and its kin speak of; `weight` counts in losses and means over labels.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -55,7 +59,13 @@ class Labels(Sequence[Label]):
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204  # Sequence's overloads add nothing here
+    @overload
+    def __getitem__(self, index: int) -> Label: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Label, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Label | tuple[Label, ...]:
         return self._labels[index]
 
     def __iter__(self) -> Iterator[Label]:
@@ -107,7 +117,7 @@ class Labels(Sequence[Label]):
         return out
 
     def argmax(self, scores: Floats) -> Ints:
-        """(…, columns) → (…, labels) index of the class with the highest score (the first of equals); -1 where it is NaN."""
+        """(…, columns) → (…, labels) index of the highest class (the first of equals); -1 where a score is NaN."""
         picks = []
         for part in self.slices.values():
             block = scores[..., part]
@@ -128,5 +138,8 @@ class Labels(Sequence[Label]):
         return self.one_hot(targets).sum(axis=0)
 
     def prior(self, targets: Ints) -> Floats:
-        """(cases, labels) → (columns,) share of each class among the cases where the label is known, with one half added to each count."""
+        """(cases, labels) → (columns,) share of each class among the cases where the label is known.
+
+        One half is added to each count, so that no class has probability 0.
+        """
         return self.normalise(self.counts(targets) + 0.5)

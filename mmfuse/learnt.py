@@ -1,4 +1,7 @@
-"""What a part has learnt: frozen records of numbers, text, lists and arrays, stored as JSON + npz and never as pickle (law 10)."""
+"""What a part has learnt: frozen records of numbers, text, lists and arrays.
+
+They are stored as JSON + npz and never as pickle (law 10), and made again by their class.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,11 @@ from mmfuse.errors import RunError
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Learnt:
-    """Base of every record that a part's `fit` returns. A subclass is a frozen dataclass whose fields are numbers, text, booleans,
-    (nested) tuples or dicts of those, or NumPy arrays (not of objects)."""
+    """Base of every record that a part's `fit` returns.
+
+    A subclass is a frozen dataclass whose fields are numbers, text, booleans, (nested) tuples or dicts of those, or
+    NumPy arrays (not of objects).
+    """
 
     def save(self, stem: Path) -> None:
         """Writes `stem.json` and, if there are arrays, `stem.npz`."""
@@ -26,9 +32,8 @@ class Learnt:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 if value.dtype.hasobject:
-                    raise TypeError(
-                        f"{type(self).__name__}.{field.name} holds an array of objects, which is not stored; use tuples of text"
-                    )
+                    where = f"{type(self).__name__}.{field.name}"
+                    raise TypeError(f"{where} holds an array of objects, which is not stored; use tuples of text")
                 arrays[field.name] = value
             else:
                 plain[field.name] = value

@@ -197,12 +197,18 @@ LARGER_IS_BETTER = frozenset({"accuracy", "balanced-accuracy", "macro-f1", "macr
 class Scored(Protocol):
     """What an evaluation reads of a score table."""
 
-    sources: Mapping[str, Floats]
-    split: np.ndarray
-    targets: Ints
-    labels: Labels
-    case_is: str
-    prior: Floats
+    @property
+    def sources(self) -> Mapping[str, Floats]: ...
+    @property
+    def split(self) -> np.ndarray: ...
+    @property
+    def targets(self) -> Ints: ...
+    @property
+    def labels(self) -> Labels: ...
+    @property
+    def case_is(self) -> str: ...
+    @property
+    def prior(self) -> Floats: ...
 
     def probabilities(self, source: str) -> Floats:
         """(cases, columns), NaN where the source abstains."""

@@ -1,20 +1,19 @@
 """The roles that a plugin may fill. A part is frozen knobs plus one method that makes the thing that works (law 1).
 
-Nothing here imports torch, pandas, SciPy or scikit-learn; a part imports what it needs inside its method. What the pipeline knows by
-itself (shapes, labels, counts) is an argument: nobody writes a size twice.
+Nothing here imports torch, pandas, SciPy or scikit-learn; a part imports what it needs inside its method. What the
+pipeline knows by itself (shapes, labels, counts) is an argument: nobody writes a size twice.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from mmfuse.knobs import Part
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.learnt import Learnt
 
@@ -25,40 +24,6 @@ if TYPE_CHECKING:
 
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
-
-RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen")
-"""Knobs of the plan's lines; no part may have one of these names."""
-
-
-class Node(BaseModel):
-    """Frozen values that refuse unknown names; the base of parts and of every section of a spec."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
-
-
-class Part(Node):
-    """Base of every role. Fields are knobs: numbers, text, booleans, tuples or dicts of those, or other parts; never None.
-
-    A part's name is its class in kebab case, or `name`. `contract` is the number of the role's contract that the part was written for.
-    The docstring's first line is the part's line in `mmfuse parts`.
-    """
-
-    role: ClassVar[str] = ""
-    name: ClassVar[str] = ""
-    contract: ClassVar[int] = 1
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # pydantic's signature
-        super().__pydantic_init_subclass__(**kwargs)
-        if "role" in cls.__dict__:
-            return
-        if "name" not in cls.__dict__:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
-        reserved = [knob for knob in cls.model_fields if knob in RESERVED]
-        if reserved:
-            raise TypeError(
-                f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
-            )
 
 
 class FlowShape(NamedTuple):
@@ -96,11 +61,17 @@ class Reader(Learnt):
         return ("",) * len(rows)
 
     def files(self, rows: Rows) -> tuple[Path | None, ...]:
-        """The one file behind each row (None: absent). Where a reader gives them, the engine decodes each file once and caches it."""
+        """The one file behind each row (None: absent).
+
+        Where a reader gives them, the engine decodes each file once and caches it.
+        """
         return ()
 
     def fingerprint(self) -> str:
-        """What, beside the file's content, decides the pixels: steps, size, versions. Only asked for where `files` gives paths."""
+        """What, beside the file's content, decides the pixels: steps, size, versions.
+
+        Only asked for where `files` gives paths.
+        """
         return ""
 
 
@@ -144,13 +115,17 @@ class Step(Part):
 
 
 class Augmentation(Part):
-    """A random change of images in training, drawn per case, on the device. Images named in one `on` share each case's draw."""
+    """A random change of images in training, drawn per case, on the device.
+
+    Images named in one `on` share each case's draw.
+    """
 
     role: ClassVar[str] = "augmentation"
 
     def build(self) -> nn.Module:
-        """A module with `draw(cases: int, generator: torch.Generator) -> dict[str, Tensor]` (first axis = cases, independent of image
-        size, on the CPU) and `forward(images: (cases, 3, h, w) in [0, 1], draw) -> images`."""
+        """A module with `draw(cases: int, generator: torch.Generator) -> dict[str, Tensor]` (first axis = cases,
+        independent of image size, on the CPU) and `forward(images: (cases, 3, h, w) in [0, 1], draw) -> images`.
+        """
         raise NotImplementedError
 
 
@@ -164,7 +139,8 @@ class Encoder(Part):
         raise NotImplementedError
 
     def start(self, module: nn.Module, weights: str) -> None:
-        """Loads first weights into a new module, once. `weights` is `pretrained` or the path of a safetensors file; never called for `none`.
+        """Loads first weights into a new module, once. `weights` is `pretrained` or the path of a safetensors file;
+        never called for `none`.
 
         A part that ships no weights leaves `pretrained` alone and refuses a path.
         """
@@ -201,8 +177,8 @@ class FeatureFusion(Part):
         return ()
 
     def build(self, flows: Mapping[str, FlowShape]) -> nn.Module:
-        """A module: `(features: dict[str, Features], present: dict[str, (batch,) bool])` → `Fused` (a bare (batch, width) counts as its
-        vector). Every modality's tensors are full; where it is absent they hold the stand-in.
+        """A module: `(features: dict[str, Features], present: dict[str, (batch,) bool])` → `Fused` (a bare (batch,
+        width) counts as its vector). Every modality's tensors are full; where it is absent they hold the stand-in.
 
         Raises: SpecError where the flows do not fit (unequal widths …), with the mend.
         """
@@ -225,8 +201,9 @@ class Loss(Part):
     role: ClassVar[str] = "loss"
 
     def build(self, labels: Labels, counts: Floats) -> nn.Module:
-        """A module: `(outputs: Outputs, targets: (batch, labels) int64 with -1 unknown, progress: float in [0, 1])` → {name: scalar};
-        the sum of the scalars is minimised. `counts` (columns,) are the training cases of each class."""
+        """A module: `(outputs: Outputs, targets: (batch, labels) int64 with -1 unknown, progress: float in [0, 1])` →
+        {name: scalar}; the sum of the scalars is minimised. `counts` (columns,) are the training cases of each class.
+        """
         raise NotImplementedError
 
 
@@ -236,12 +213,17 @@ class Pretext(Part):
     role: ClassVar[str] = "pretext"
 
     def build(self, network: nn.Module, labels: Labels, cases: int) -> nn.Module:
-        """A module with `forward(batch, gather) -> {name: loss}` and `begin_epoch(epoch, embed)`; its buffers are checkpointed."""
+        """A module with `forward(batch, gather) -> {name: loss}` and `begin_epoch(epoch, embed)`; its buffers are
+        checkpointed.
+        """
         raise NotImplementedError
 
 
 class DecisionFusion(Part):
-    """A rule that makes one prediction of several. What it learns, it learns on `valid` (or out-of-fold `train`), cross-fitted by the engine."""
+    """A rule that makes one prediction of several.
+
+    What it learns, it learns on `valid` (or out-of-fold `train`), cross-fitted by the engine.
+    """
 
     role: ClassVar[str] = "decision"
     rule: ClassVar[type[Rule]]
@@ -254,13 +236,15 @@ class DecisionFusion(Part):
 
     @property
     def per_view(self) -> bool:
-        """Whether it sees the test-time views (and ends with their mean) or the mean over views of the probabilities."""
+        """Whether it sees the test-time views (and ends with their mean), or the mean of their probabilities."""
         return False
 
     def fit(self, scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> Rule:
-        """`scores` (sources, views, cases, columns) log-probabilities, NaN where a source abstains; `views` is 1 unless `per_view`.
-        A log-probability differs from a network's logit by a constant per label, view and case, so any linear mixture of logits is
-        a mixture of these up to the softmax. `targets` (cases, labels), -1 unknown; `weight` (cases,)."""
+        """`scores` (sources, views, cases, columns) log-probabilities, NaN where a source abstains; `views` is 1 unless
+        `per_view`. A log-probability differs from a network's logit by a constant per label, view and case, so any
+        linear mixture of logits is a mixture of these up to the softmax. `targets` (cases, labels), -1 unknown;
+        `weight` (cases,).
+        """
         raise NotImplementedError
 
 
@@ -268,13 +252,17 @@ class Rule(Learnt):
     """What `DecisionFusion.fit` returns. A subclass is a frozen dataclass (see `Learnt`)."""
 
     def __call__(self, scores: Floats, labels: Labels) -> Floats:
-        """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities: within each label they sum to one; sources
-        that abstain (NaN) are left out and the others renormalised; NaN where all abstain."""
+        """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities: within each label they
+        sum to one; sources that abstain (NaN) are left out and the others renormalised; NaN where all abstain.
+        """
         raise NotImplementedError
 
 
 class SecondStage(Part):
-    """A classifier on earlier scores ⊕ features, one a label. The engine does class gaps, one-class labels, folds, calibration and absent inputs."""
+    """A classifier on earlier scores ⊕ features, one a label.
+
+    The engine does class gaps, one-class labels, folds, calibration and absent inputs.
+    """
 
     role: ClassVar[str] = "stage"
     calibrate: Literal["auto", "none", "sigmoid"] = "auto"
@@ -292,7 +280,10 @@ class SecondStage(Part):
         raise NotImplementedError
 
     def save(self, estimator: Any, path: Path) -> None:  # noqa: ANN401
-        """Stores a fitted estimator, never as pickle. By default as skops; a library with a format of its own overrides both."""
+        """Stores a fitted estimator, never as pickle: by default as skops.
+
+        A library with a format of its own overrides both `save` and `load`.
+        """
         from mmfuse import estimators
 
         estimators.save(estimator, path, self.trusts)
@@ -317,7 +308,9 @@ class Metric(Part):
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-        """`p` (cases, columns) probabilities, `targets` (cases, labels), `weight` (replicates, cases) → (replicates, labels); NaN where undefined."""
+        """`p` (cases, columns) probabilities, `targets` (cases, labels), `weight` (replicates, cases) → (replicates,
+        labels); NaN where undefined.
+        """
         raise NotImplementedError
 
 
@@ -345,6 +338,7 @@ class Adapter(Part):
 
 
 ROLES: tuple[type[Part], ...] = (
-    Modality, Step, Augmentation, Encoder, FeatureFusion, Head, Loss, Pretext, DecisionFusion, SecondStage, Metric, Adapter,
+    Modality, Step, Augmentation, Encoder, FeatureFusion, Head, Loss, Pretext,
+    DecisionFusion, SecondStage, Metric, Adapter,
 )  # fmt: skip
 """All roles, in the order data flows."""

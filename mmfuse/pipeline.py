@@ -1,5 +1,5 @@
-"""The whole on one page: cases → network → decisions → prediction. Which case is spoken about by whom is settled here and in the
-rooms that it calls (law 2), never by the user.
+"""The whole on one page: cases → network → decisions → prediction. Which case is spoken about by whom is settled here
+and in the rooms that it calls (law 2), never by the user.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class Pipeline:
         self._watch(event)
         self.catalog.watch(event)
 
-    # ── fitting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fit(self, cases: Cases, split: NDArray[Any] | None = None) -> Self:
         """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's.
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
-        split = assign(cases, self.spec.card.split) if split is None else np.asarray(split)
+        split = np.asarray(assign(cases, self.spec.card.split) if split is None else split, dtype=object)
         self._refuse_unlearnable(cases, split)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         folds = self._folds(cases, split)
@@ -156,11 +156,14 @@ class Pipeline:
                 text = f"label '{label.name}' has one class among the training cases ('{only}'): nothing to tell apart"
                 self.watch(Notice(text, "warning"))
 
-    # ── predicting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── predicting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sources(self, cases: Cases) -> ScoreTable:
-        """Every source's scores of new cases. Cases that the pipeline was fitted to are spoken about by what learnt from them:
-        for honest scores of those read `scores`."""
+        """Every source's scores of new cases.
+
+        Cases that the pipeline was fitted to are spoken about by what learnt from them: for honest scores of those
+        read `scores`.
+        """
         decisions = self._fitted()
         given = {} if self.network is None else self.network.predict(cases, self.watch)
         features = _Features(self.spec, self.wiring, cases, self.network)
@@ -193,7 +196,7 @@ class Pipeline:
         return float(np.average(by_label[known], weights=cases.labels.weights[known])) if known.any() else float("nan")
 
     def flags(self, cases: Cases) -> tuple[str, ...]:
-        """For each case what should make a reader careful: an unseen presence pattern, category or range; empty: nothing."""
+        """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
         self._fitted()
         return tuple("" for _ in range(len(cases))) if self.network is None else self.network.flags(cases)
 
@@ -202,7 +205,7 @@ class Pipeline:
             raise SpecError("this pipeline is not fitted", "a fitted one", "call fit(cases), or Pipeline.load(RUN)")
         return self.decisions
 
-    # ── storing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def save(self, folder: str | Path) -> None:
         """Writes the fitted pipeline as a run folder, which must not exist; nothing is left of it if writing fails."""
@@ -222,8 +225,10 @@ class Pipeline:
 
 
 class _Features:
-    """What second stages read beside scores (`decide.stages.FeatureSource`): tables and vectors anew for each set that is learnt
-    from; the vectors of frozen encoders, in which no label is."""
+    """What second stages read beside scores (`decide.stages.FeatureSource`).
+
+    Tables and vectors are fitted anew for each set that is learnt from; in the vectors of frozen encoders is no label.
+    """
 
     def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, network: Any) -> None:  # noqa: ANN401  # torch's side
         self._modalities = spec.card.modalities

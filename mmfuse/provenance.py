@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cache import content_keys
 from mmfuse.data.cases import Cases
+from mmfuse.data.contents import content_keys
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, Watch
 from mmfuse.spec import Spec
@@ -35,7 +35,8 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
     for modality in cases.card.modalities.values():
         if modality.is_image:
             for column in modality.columns:
-                found.update(key for key in content_keys(rows.paths(column)) if key)
+                paths = [path for path in rows.paths(column) if path is not None]
+                found.update(key for key in content_keys(paths) if key)
     return np.array(sorted(found), dtype="U64")
 
 
@@ -51,7 +52,8 @@ def read_seen(run: Path) -> Seen:
 
 
 def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], watch: Watch) -> Seen:
-    """What the fitted weights will have seen: the cases of `train` and `valid`, and all that the runs they start from have.
+    """What the fitted weights will have seen: the cases of `train` and `valid`, and all that the runs they start from
+    have.
 
     Raises: SpecError where a run that weights come from learnt the labels of cases that are now held out.
     """

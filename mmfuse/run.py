@@ -1,4 +1,4 @@
-"""A fitted pipeline as a folder: text, JSON, npz and safetensors, each file named in a manifest with its digest; no pickle.
+"""A fitted pipeline as a folder: text, JSON, npz and safetensors, each named in a manifest with its digest; no pickle.
 
 A run folder stands whole or not at all: it is written beside its place and moved there at the end.
 """

@@ -1,4 +1,7 @@
-"""The JSON Schema of a whole spec (card + plan in one file), for editors: each place of a part offers every part of its role."""
+"""The JSON Schema of a whole spec (card + plan in one file), for editors.
+
+Each place of a part offers every part of its role.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter
 
 from mmfuse.catalog import Catalog
-from mmfuse.parts import Node, Part
+from mmfuse.knobs import Node, Part
 from mmfuse.spec import Card, Line, Plan
 
 Tree = dict[str, Any]

@@ -1,4 +1,5 @@
-"""Card and plan: two trees of frozen values, equal to two TOML files. Nothing derived is written in them; nothing is inherited or computed.
+"""Card and plan: two trees of frozen values, equal to two TOML files. Nothing derived is written in them; nothing is
+inherited or computed.
 
 A line of a section holds one part (`use` and its knobs) and the engine's own knobs beside it (`parts.RESERVED`).
 """
@@ -9,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mmfuse.knobs import Node, Part
 from mmfuse.labels import Label, Labels
 from mmfuse.parts import (
     Augmentation,
@@ -18,8 +20,6 @@ from mmfuse.parts import (
     Head,
     Loss,
     Modality,
-    Node,
-    Part,
     SecondStage,
 )
 
@@ -27,7 +27,10 @@ Words = tuple[str, ...]
 
 
 class Line(Node):
-    """A part and the engine's knobs beside it; in TOML they stand in one table. Where a line is expected, a bare part will do."""
+    """A part and the engine's knobs beside it; in TOML they stand in one table.
+
+    Where a line is expected, a bare part will do.
+    """
 
     part: Part
 
@@ -37,7 +40,7 @@ class Line(Node):
         return {"part": given} if isinstance(given, Part) else given
 
 
-# ── the card: what the table holds ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the card: what the table holds ────────────────────────────────────────────────────────────────────────────────────
 
 
 class CasesSection(Node):
@@ -73,7 +76,7 @@ class LabelLine(Node):
 
 
 class ColumnLine(Node):
-    """Provenance of a column: one that was `known` only after the diagnosis, or made by a model, is refused as an input."""
+    """Provenance of a column: one that was `known` only after the diagnosis, or that a model made, is no input."""
 
     known: str = ""
     """When or how it came to be known; anything but empty or `before the diagnosis` marks it."""
@@ -89,11 +92,11 @@ class SplitSection(Node):
     """Who is `train`, `valid` and `test`: a column, or drawn here. Groups stay whole."""
 
     column: str = ""
-    fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {
+    fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {  # noqa: RUF012
         "train": 0.7,
         "valid": 0.15,
         "test": 0.15,
-    }  # noqa: RUF012  # pydantic copies
+    }
     stratify: bool = True
     """Keep each class's share in every split, over all labels."""
     seed: int = 0
@@ -128,7 +131,7 @@ class Card(Node):
         return Labels([Label(name, **line.model_dump()) for name, line in self.labels.items()])
 
 
-# ── the plan: what is done with it ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the plan: what is done with it ────────────────────────────────────────────────────────────────────────────────────
 
 
 def _words(given: Any) -> Any:  # noqa: ANN401
@@ -153,7 +156,7 @@ class EncoderLine(Line):
     share: bool = False
     """One module for all modalities of this line."""
     weights: str = "pretrained"
-    """First weights: `pretrained` (what the part ships), `none`, a safetensors file, or a run (`RUN`, `RUN#modality`)."""
+    """First weights: `pretrained` (what the part ships), `none`, a safetensors file, a run (`RUN`, `RUN#modality`)."""
     frozen: bool | Words = False
     """True: runs once, in eval mode. Names: the submodules (dotted prefixes) that are held fixed."""
 
@@ -180,7 +183,10 @@ class BestEpoch(Node):
 
 
 class FoldColumn(Node):
-    """Out-of-fold prediction by a column instead of drawn folds: for each value in `predict`, a network of the training cases with any other value."""
+    """Out-of-fold prediction by a column instead of drawn folds.
+
+    For each value in `predict`, a network of the training cases with any other value.
+    """
 
     column: str
     predict: Names
@@ -233,8 +239,10 @@ class DecisionLine(Line):
     features: Names = ()
     """Modalities whose tables, vectors or frozen features a second stage reads beside."""
     learn: Literal["auto", "train", "valid", "valid-reused"] = "auto"
-    """auto: second stages on `train`, decisions on `valid` (on out-of-fold `train` where there is no `valid`). `valid-reused` drops the
-    cross-fitting on `valid`, as some papers do: its figures on `valid` are optimistic, and so is what is learnt from them there."""
+    """auto: second stages on `train`, decisions on `valid` (on out-of-fold `train` where there is no `valid`).
+    `valid-reused` drops the cross-fitting on `valid`, as some papers do: its figures on `valid` are optimistic, and so
+    is what is learnt from them there.
+    """
 
 
 class Plan(Node):

@@ -1,4 +1,6 @@
-"""Card and plan as TOML files: reading with all faults at once, writing, and `--set`. The same trees in Python compare equal.
+"""Card and plan as TOML files: reading with all faults at once, writing, and `--set`.
+
+The same trees in Python compare equal.
 
 No inheritance, no interpolation, no programs: to compute, write Python; it builds the same `Spec`.
 """
@@ -17,7 +19,7 @@ from mmfuse.building import build, tree
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.hooks import hookimpl
-from mmfuse.parts import Part
+from mmfuse.knobs import Part
 from mmfuse.spec import Card, Plan, Spec
 
 Source = str | Path | Mapping[str, Any]
@@ -28,8 +30,8 @@ def load(
 ) -> Spec:
     """A plan (file, recipe's name, or tree) and a card (file or tree) as one `Spec`.
 
-    A section of the plan may override the card's; `sets` (`network.encoders.image.model=resnet18`) override both. Without `card`,
-    the plan must hold the card's sections itself, as a run's `spec.toml` does.
+    A section of the plan may override the card's; `sets` (`network.encoders.image.model=resnet18`) override both.
+    Without `card`, the plan must hold the card's sections itself, as a run's `spec.toml` does.
 
     Raises: SpecError with every fault of both trees and of their wiring.
     """
@@ -134,7 +136,9 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
 
 
 def set_value(raw: dict[str, Any], text: str) -> None:
-    """Applies one `a.b.c=value` to a tree; bare words are text. Below `modalities`, a use stands for all its modalities.
+    """Applies one `a.b.c=value` to a tree; bare words are text.
+
+    Below `modalities`, a use stands for all its modalities.
 
     Raises: SpecError if the text is no `key=value`.
     """

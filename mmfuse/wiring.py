@@ -1,4 +1,4 @@
-"""The plan's names resolved against the card: group words expanded, every name checked, before anything is built. No torch.
+"""The plan's names resolved against the card, before anything is built: group words expanded, every name checked.
 
 A modality's `use` stands for all modalities of that use that have no line of their own.
 """
@@ -262,8 +262,11 @@ def _decisions(
 def _modalities(
     words: Sequence[str], uses: dict[str, str], where: str, faults: Faults, may_be_empty: bool = False
 ) -> tuple[str, ...]:
-    """Modalities that `words` name; a use stands for all of its modalities that are not named beside it. A builtin use that no
-    modality of this card has stands for none where that is harmless (a recipe's `features = ["table"]` on a card without tables)."""
+    """Modalities that `words` name; a use stands for all of its modalities.
+
+    A builtin use that no modality of this card has stands for none where that is harmless (a recipe's
+    `features = ["table"]` on a card without tables).
+    """
     found: dict[str, None] = {}
     for word in words:
         if word in uses:

@@ -1,7 +1,8 @@
 """The conformance kit: what every part of a role must keep, checked by one call. A guest: it uses only the door.
 
-`check(MyPart())` runs every check of the part's role and refuses with all that was found, each with its smallest failing example and
-the mend. For one pytest case a check: `@pytest.mark.parametrize("one", checks(MyPart()), ids=str)` and `one()`.
+`check(MyPart())` runs every check of the part's role and refuses with all that was found, each with its smallest
+failing example and the mend. For one pytest case a check: `@pytest.mark.parametrize("one", checks(MyPart()), ids=str)`
+and `one()`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ __all__ = ["Check", "Refusal", "check", "checks"]
 def checks(part: Part, **given: object) -> tuple[Check, ...]:
     """The checks of a part's role, each a call without arguments that raises `Refusal`.
 
-    Keywords say what the kit cannot know: `shape` (an encoder's input; else images of 64 px, then tables are tried), `rows` (`Rows`
-    that a modality can read), `release` (a folder that an adapter can read).
+    Keywords say what the kit cannot know: `shape` (an encoder's input; else images of 64 px, then tables are tried),
+    `rows` (`Rows` that a modality can read), `release` (a folder that an adapter can read).
     """
     return checks_of(part, Given(**given))  # type: ignore[arg-type]  # Given refuses unknown keywords
 

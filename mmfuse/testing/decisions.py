@@ -1,4 +1,7 @@
-"""What decisions, second stages and metrics keep: sums of one, unknown labels, absent sources, classes that never occur."""
+"""What decisions, second stages and metrics keep.
+
+Sums of one; they cope with unknown labels, absent sources and classes that never occur.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _CASES, _SOURCES = 40, 3
 
 
 def _problem(views: int) -> tuple[np.ndarray, np.ndarray]:
-    """(sources, views, cases, columns) log-probabilities that know something, and (cases, labels) targets with unknown cells."""
+    """(sources, views, cases, columns) log-probabilities that know something, and (cases, labels) targets.
+
+    Some of the targets are unknown.
+    """
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, size=(_CASES, len(LABELS)))
     logits = rng.normal(size=(_SOURCES, views, _CASES, LABELS.columns)) + 1.5 * LABELS.one_hot(targets)
@@ -122,7 +128,7 @@ def leaves_its_input_alone(part: DecisionFusion, given: Given) -> None:
     )
 
 
-# ── second stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── second stages ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _table(classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +196,7 @@ def is_stored_without_pickle(part: SecondStage, given: Given) -> None:
     )
 
 
-# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _answered() -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ def _shape(part: Encoder, given: Given) -> tuple[int, ...]:
     tried = {}
     for shape in (given.shape,) if given.shape else _SHAPES:
         try:
-            module = modules.made(lambda shape=shape: part.build(shape)).eval()
+            module = modules.made(partial(part.build, shape)).eval()
             with torch.no_grad():
                 module(modules.noise(2, *shape))
         except (MmfuseError, RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -32,7 +33,7 @@ def _shape(part: Encoder, given: Given) -> tuple[int, ...]:
 
 
 def _build(part: Encoder, shape: tuple[int, ...]) -> Callable[[], nn.Module]:
-    """A call that builds it and, as the network does, lets it see one blank pass, by which lazy layers find their sizes."""
+    """A call that builds it and, as the network does, runs one blank pass, in which lazy layers find their sizes."""
 
     def build() -> nn.Module:
         module = part.build(shape).eval()

@@ -68,7 +68,11 @@ def _fused(module: nn.Module, features: dict[str, Features], present: dict[str, 
 
 def _rows(features: dict[str, Features], index: slice) -> dict[str, Features]:
     return {
-        name: Features(each.vector[index], tuple(level[index] for level in each.maps), each.tokens[index])  # type: ignore[index]
+        name: Features(
+            each.vector[index],
+            tuple(level[index] for level in each.maps),
+            None if each.tokens is None else each.tokens[index],
+        )
         for name, each in features.items()
     }
 
@@ -233,7 +237,11 @@ def moves_to_a_device_whole(part: FeatureFusion, given: Given) -> None:
 
     def run(moved: nn.Module, device: torch.device) -> list[Tensor]:
         features = {
-            name: Features(each.vector.to(device), tuple(m.to(device) for m in each.maps), each.tokens.to(device))  # type: ignore[union-attr]
+            name: Features(
+                each.vector.to(device),
+                tuple(level.to(device) for level in each.maps),
+                None if each.tokens is None else each.tokens.to(device),
+            )
             for name, each in _features(names).items()
         }
         return [_fused(moved, features, {name: here.to(device) for name, here in _all(names).items()}).vector]

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmfuse import Part, Rows
 
 
-class Refusal(AssertionError):
+class Refusal(AssertionError):  # noqa: N818  # it is what a check says, not what went wrong in it
     """A part does not keep its contract: what was found, what was expected, and the mend."""
 
     def __init__(self, found: str, expected: str = "", mend: str = "") -> None:

@@ -1,4 +1,7 @@
-"""What every torch module that a part builds keeps: cases apart, input and global random state alone, gradients, state, device."""
+"""What every torch module that a part builds keeps.
+
+Cases apart, input and global random state alone, gradients, state, device.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def made(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
 
 
 def made_to_learn(build: Callable[[], nn.Module]) -> nn.Module:
-    """A module in training mode whose weights are moved a little, so that layers that start at zero let gradients through."""
+    """A module in training mode, its weights moved a little: layers that start at zero would stop gradients."""
     module = made(build).train()
     with seeded(8), torch.no_grad():
         for weight in module.parameters():
@@ -72,11 +75,7 @@ def difference(one: Tensor, other: Tensor) -> str:
 @contextmanager
 def leaving_random_state_alone() -> Iterator[None]:
     """Refuses if torch's, NumPy's or Python's global random state has changed."""
-    before = (
-        torch.get_rng_state().clone(),
-        np.random.get_state()[1].copy(),
-        random.getstate(),
-    )  # the global one is meant
+    before = torch.get_rng_state().clone(), _numpy_state(), random.getstate()
     yield
     mend = "draw from a generator of your own"
     need(
@@ -85,14 +84,21 @@ def leaving_random_state_alone() -> Iterator[None]:
         "unchanged",
         mend,
     )
-    need(bool((before[1] == np.random.get_state()[1]).all()), "NumPy's global random state changed", "unchanged", mend)
+    need(before[1] == _numpy_state(), "NumPy's global random state changed", "unchanged", mend)
     need(before[2] == random.getstate(), "Python's global random state changed", "unchanged", mend)
+
+
+def _numpy_state() -> tuple[bytes, int]:
+    state = np.random.get_state(legacy=False)["state"]
+    return state["key"].tobytes(), int(state["pos"])
 
 
 def every_weight_learns(module: nn.Module, outputs: list[Tensor]) -> None:
     """Refuses if some trainable weight gets no gradient from a random mixture of the outputs."""
     with seeded(3):
-        sum((output * torch.randn_like(output)).sum() for output in outputs if output.requires_grad).backward()  # type: ignore[union-attr]
+        mixed = [(output * torch.randn_like(output)).sum() for output in outputs if output.requires_grad]
+        if mixed:
+            torch.stack([one.to(mixed[0]) for one in mixed]).sum().backward()  # type: ignore[no-untyped-call]
     idle = [
         name
         for name, weight in module.named_parameters()

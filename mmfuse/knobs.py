@@ -1,0 +1,45 @@
+"""Frozen knobs: what parts and the sections of a spec have in common.
+
+An unknown knob is refused, a reserved one where its class is made; no knob is ever None.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen")
+"""Knobs of the plan's lines; no part may have one of these names."""
+
+
+class Node(BaseModel):
+    """Frozen values that refuse unknown names; the base of parts and of every section of a spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+class Part(Node):
+    """Base of every role. Fields are knobs: numbers, text, booleans, tuples or dicts of those, or parts; never None.
+
+    A part's name is its class in kebab case, or `name`. `contract` is the number of the role's contract that the part
+    was written for. The docstring's first line is the part's line in `mmfuse parts`.
+    """
+
+    role: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    contract: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # pydantic's signature
+        super().__pydantic_init_subclass__(**kwargs)
+        if "role" in cls.__dict__:
+            return
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
+        reserved = [knob for knob in cls.model_fields if knob in RESERVED]
+        if reserved:
+            raise TypeError(
+                f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
+            )
