@@ -156,10 +156,12 @@ def test_gradients_are_finite_and_unknown_cells_have_none(part, seed, size):
     leaf = torch.tensor(fused * size, requires_grad=True)
     weight = torch.rand(6)
     silent = torch.where(torch.isnan(torch.tensor(clinic)), torch.nan, leaf)
+    silent.retain_grad()
     loss = part.build(LABELS, COUNTS)(outputs({"clinic": silent}, {"v": (silent, weight)}), torch.tensor(targets), 0.0)
     total = sum(loss.values())
     assert torch.isfinite(total)
     total.backward()
+    assert torch.isfinite(silent.grad).all()
     assert torch.isfinite(leaf.grad).all()
     for index, columns in enumerate(LABELS.slices.values()):
         assert (leaf.grad[:, columns][targets[:, index] < 0] == 0).all()
