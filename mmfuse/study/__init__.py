@@ -1,0 +1,1 @@
+"""What a fitted pipeline is worth, from its scores alone."""
