@@ -49,6 +49,7 @@ _DOOR = {
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
     "mmfuse.metrics": ("evaluate",),
+    "mmfuse.study.statistics": ("Difference", "bootstrap_weights", "paired_difference"),
     "mmfuse.pipeline": ("Pipeline", "Steps"),
     "mmfuse.run": ("Run", "refuse_existing"),
 }  # fmt: skip

@@ -1,4 +1,6 @@
-"""Intervals by resampling whole groups of cases. Metrics are vectorised over replicates of weights, so a bootstrap is one call."""
+"""Intervals by resampling whole groups of cases. Metrics are vectorised over replicates of weights, so a bootstrap is
+one call.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ def paired_difference(
 ) -> Difference:
     """`metric` of source `one` minus that of `other` on the same cases, with a 95 % percentile interval.
 
-    Over the label named, or meant over all labels by their weight. Cases about which either source abstains are left out of both.
+    Over the label named, or meant over all labels by their weight. Cases about which either source abstains are left
+    out of both.
 
     Raises: SpecError for an unknown metric, source or label, or where there is nothing to resample.
     """
