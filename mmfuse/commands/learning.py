@@ -89,10 +89,7 @@ def show_cost(screen: Screen, pipeline: Pipeline, cases: Cases, split: NDArray, 
     screen.text(f"\ncases: {len(cases)} ({counts}{f', {outside} in no split' if outside else ''})")
     epochs = pipeline.spec.plan.training.epochs
     if steps.networks:
-        passes = epochs * sizes["train"]
-        folds = len(steps.networks) - steps.networks.count("network")
-        # a fold's network leaves its own cases out
-        work = passes * steps.networks.count("network") + (passes * (folds - 1) if folds else 0)
+        work = epochs * sum(_learning_cases(pipeline, cases, split, steps.networks))
         screen.text(f"networks to be trained: {len(steps.networks)} ({', '.join(steps.networks)})")
         screen.text(f"cost: {epochs} epochs at most, each of up to {sizes['train']} cases: {work:,} passes of one case")
     else:
@@ -101,6 +98,19 @@ def show_cost(screen: Screen, pipeline: Pipeline, cases: Cases, split: NDArray, 
         screen.text(f"then: {', '.join(steps.stages)}")
     if pipeline.wiring.encoders:
         screen.text(f"where: {where(device)}")
+
+
+def _learning_cases(pipeline: Pipeline, cases: Cases, split: NDArray, networks: Sequence[str]) -> list[int]:
+    """How many training cases each network learns from: all of them, or all but its fold's."""
+    folds, train = pipeline.spec.plan.training.folds, split == "train"
+    count = int(train.sum())
+    if isinstance(folds, mmfuse.FoldColumn):
+        held_out = [int((train & (cases.table[folds.column] == value)).sum()) for value in folds.predict]
+        names = [f"fold {number}" for number in range(1, len(held_out) + 1)]
+        by_fold = dict(zip(names, held_out, strict=True))
+    else:
+        by_fold = {name: round(count / folds) for name in networks if name != "network"}
+    return [count - by_fold.get(name, 0) for name in networks]
 
 
 def where(word: str) -> str:

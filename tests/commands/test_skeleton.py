@@ -47,7 +47,9 @@ def test_the_part_is_found_kept_to_its_contract_and_small(role, tmp_path):
     part = catalog.find(role, "my-own")
     assert part.__name__ == "MyOwn"
     mmfuse.testing.check(part())
-    lines = ast.get_source_segment(path.read_text(), next(n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)))
+    lines = ast.get_source_segment(
+        path.read_text(), next(n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef))
+    )
     assert len(lines.splitlines()) < 30
     assert "New" not in files["my_own.py"]
 
