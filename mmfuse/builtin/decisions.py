@@ -122,19 +122,12 @@ class Vote(DecisionFusion):
 
 
 class Temperature(DecisionFusion):
-    """Calibrates one source: a temperature a label, by log loss."""
+    """Calibrates one source (or the mean of several): a temperature a label, by log loss."""
 
     rule = TemperatureRule
 
     def fit(self, scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> TemperatureRule:
-        """(1, 1, cases, columns) → a temperature a label.
-
-        Raises: SpecError if it reads several sources.
-        """
-        if len(scores) != 1:
-            raise SpecError(
-                f"'temperature' reads {len(scores)} sources", "one", "put a `mean` before it, and read that"
-            )
+        """(sources, 1, cases, columns) → a temperature a label."""
         return TemperatureRule(fit_temperatures(scores, targets, labels, weight))
 
 

@@ -89,25 +89,37 @@ class VoteRule(Rule):
         return answer
 
 
+def log_mean(scores: Floats, labels: Labels) -> Floats:
+    """(sources, views, cases, columns) → (cases, columns) logarithm of the mean probability of those who speak; NaN
+    where nobody does.
+    """
+    speaks = speaking(scores)
+    shares = shared(np.ones((len(scores), len(labels))), speaks)
+    p = np.einsum("snc,snc->nc", by_column(shares, labels), np.exp(filled(scores, speaks)).mean(axis=1))
+    out = np.log(np.maximum(p, np.exp(FLOOR)))
+    out[~speaks.any(axis=0)] = np.nan
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class TemperatureRule(Rule):
-    """One source, its logits divided by a temperature a label."""
+    """The mean probability, its logarithm divided by a temperature a label."""
 
     temperatures: Floats
     """(labels,)"""
 
     def __call__(self, scores: Floats, labels: Labels) -> Floats:
-        """(1, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
-        return labels.softmax(np.maximum(scores[0], FLOOR) / by_column(self.temperatures, labels)).mean(axis=0)
+        """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
+        return labels.softmax(log_mean(scores, labels) / by_column(self.temperatures, labels))
 
 
 def fit_temperatures(scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-    """(labels,) temperature in [0.01, 100] with the least log loss of one source; 1 where nothing is known.
+    """(labels,) temperature in [0.01, 100] with the least log loss of the mean probability; 1 where nothing is known.
 
     The loss is convex in the inverse temperature: its derivative is bisected.
     Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
-    logs = np.maximum(scores[0].mean(axis=0), FLOOR)
+    logs = log_mean(scores, labels)
     out = np.ones(len(labels))
     for index, part in enumerate(labels.slices.values()):
         truth = targets[:, index]

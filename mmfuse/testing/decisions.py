@@ -187,8 +187,9 @@ def is_stored_without_pickle(part: SecondStage, given: Given) -> None:
     x, targets = _table()
     fitted = part.estimator(0).fit(x, targets)
     with tempfile.TemporaryDirectory() as folder:
-        part.save(fitted, Path(folder) / "estimator")
-        loaded = part.load(Path(folder) / "estimator", 0)
+        path = Path(folder) / f"estimator.{part.suffix}"
+        part.save(fitted, path)
+        loaded = part.load(path, 0)
     need(
         bool(np.array_equal(_answers(fitted, x), _answers(loaded, x))),
         "differs after save and load",

@@ -29,6 +29,7 @@ ALL = [
     Mean(),
     Product(),
     Vote(),
+    Temperature(),
 ]
 
 
@@ -291,5 +292,3 @@ def test_faults_of_knobs():
         Weighted(shares=(0, 0))
     with pytest.raises(SpecError, match="2 shares for 3 sources"):
         Weighted(shares=(1, 2)).fit(scores, targets, LABELS, np.ones(40))
-    with pytest.raises(SpecError, match="reads 3 sources"):
-        Temperature().fit(scores, targets, LABELS, np.ones(40))

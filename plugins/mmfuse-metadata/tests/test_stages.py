@@ -28,6 +28,7 @@ from mmfuse import (
     fit_decisions,
     wire,
 )
+from mmfuse.testing import check
 from mmfuse_metadata import Logistic, RandomForest, Svm, Xgboost, mmfuse_parts
 
 STAGES = [
@@ -151,3 +152,8 @@ def test_a_broken_file_is_named(tmp_path):
 def test_same_seed_same_scores():
     first, second = (fitted(Xgboost(trees=5))[3].sources["stage"] for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("part", STAGES, ids=repr)
+def test_keeps_the_contract(part):
+    check(part)
