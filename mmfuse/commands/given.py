@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mmfuse import Card, Cases, Catalog, Spec
 
 FILE = click.Path(path_type=Path)
+"""A path; messages of mmfuse say more about a missing file than click would."""
 
 sets_option = click.option(
     "--set",
@@ -24,7 +25,13 @@ sets_option = click.option(
     help="A knob of card or plan, as in training.epochs=5. Repeatable.",
 )
 card_option = click.option("--card", type=FILE, help="The card.  [default: beside the table, cases.csv → cases.toml]")
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where networks run.",
+)
 
 
 def card_of(table: Path, card: Path | None) -> Path:
