@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from mmfuse import Cases, TableError, generator, load_card
+from mmfuse import Cases, TableError, generator, load, load_card
 from mmfuse.builtin.cohort import pictures, release
 from mmfuse.builtin.cohort.canvas import Canvas
 from mmfuse.builtin.cohort.model import LABELS, Model
@@ -142,6 +142,14 @@ def test_the_card_reads_the_table(drawn):
     ages = cases.rows().numbers("age")
     assert np.nanmin(ages) >= 20
     assert np.nanmax(ages) < 90
+
+
+def test_the_demo_recipe_runs_on_the_card(drawn):
+    pytest.importorskip("mmfuse_metadata", reason="the recipe's second stage is mmfuse-metadata's")
+    _, tidy = drawn
+    plan = load("demo", tidy.card).plan
+    assert list(plan.decisions) == ["scheme1", "logistic", "final"]
+    assert plan.network.encoders["image"].weights == "none"
 
 
 def test_truth_tells_each_case_and_its_ideal_posteriors(drawn):
