@@ -6,6 +6,8 @@ A guest: like every plugin it knows mmfuse by the door alone. Nothing heavy is i
 
 from __future__ import annotations
 
+import io
+import sys
 import traceback
 
 import click
@@ -31,6 +33,9 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         app = ctx.ensure_object(App)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # an old terminal gets `?` for a sign it lacks, not a crash
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -168,6 +168,7 @@ def refusal(error: BaseException) -> str:
                 f"{file}{NO_ROOM[error.errno]}; nothing was written\n  mend: free some space, or choose another folder"
             )
         return f"{file}{error.strerror}"
-    if isinstance(error, MemoryError):
+    # torch's own error for a full GPU is known here by its name alone
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "no memory is left\n  mend: a smaller `training.batch` or `prediction.batch`"
     return ""

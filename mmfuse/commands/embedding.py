@@ -20,6 +20,7 @@ from mmfuse.commands.given import (
     load_spec,
     new_cases,
     refuse_input,
+    refuse_suffix,
     sets_option,
 )
 
@@ -59,8 +60,7 @@ def embed(
     modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
     """
     refuse_input(out, cases)
-    if out.suffix.lower() not in SUFFIXES:
-        raise mmfuse.TableError(f"cannot write '{out.suffix}'", f"one of {', '.join(SUFFIXES)}", "", str(out))
+    refuse_suffix(out, SUFFIXES)
     if (Path(source) / "manifest.json").is_file():
         pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
         table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network

@@ -37,8 +37,10 @@ device_option = click.option(
 def card_of(table: Path, card: Path | None) -> Path:
     """The card of a table: as given, else the file of the same stem beside it.
 
-    Raises: SpecError if it is not there.
+    Raises: TableError if there is no such table; SpecError if there is no card.
     """
+    if not table.is_file():
+        mmfuse.read_table(table)  # says what is wrong with it
     path = card or table.with_suffix(".toml")
     if not path.is_file():
         mend = f"`mmfuse describe {table} --out {path}` drafts one; or give --card FILE"
@@ -93,6 +95,13 @@ def write_text(path: Path, text: str) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def refuse_suffix(out: Path, suffixes: Sequence[str] = (".csv", ".parquet")) -> None:
+    """Raises: TableError before any work is done, where the output could not be written at its end."""
+    if out.suffix.lower() not in suffixes:
+        found = f"cannot write '{out.suffix}'" if out.suffix else "has no suffix"
+        raise mmfuse.TableError(found, f"one of {', '.join(suffixes)}", "give the file such a name", str(out))
 
 
 def refuse_input(out: Path, *inputs: Path) -> None:

@@ -11,7 +11,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, write_text
+from mmfuse.commands.given import FILE, refuse_suffix, write_text
 
 if TYPE_CHECKING:
     from mmfuse import Adapter, Catalog, Tidy
@@ -32,6 +32,7 @@ def adapt(app: App, name: str, release: Path, out: Path, sets: Sequence[str], fo
     The adapter NAME reads the folder RELEASE; CASES.csv and CASES.toml are written.
     """
     app.interrupted = f"interrupted; {out} was not written"
+    refuse_suffix(out)
     card_path = out.with_suffix(".toml")
     for path in (out, card_path):
         if path.exists() and not force:

@@ -14,7 +14,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.figures import show_figures
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, write_text
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_suffix, write_text
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
 
     One row a case. Labels need not be known. A case with nothing to go by has empty cells, never a number.
     """
+    refuse_suffix(out)
     refuse_input(out, cases)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
     table = new_cases(cases, card, pipeline.spec.card)

@@ -103,9 +103,17 @@ def _network_folder(run: str, expected: str, where: str) -> Path:
 
 
 def write_tensors(module: nn.Module, path: Path) -> None:
-    """Stores all parameters and buffers. Tied tensors are stored once for each name."""
+    """Stores all parameters and buffers. Tied tensors are stored once for each name.
+
+    Raises: RunError where the disk refuses.
+    """
     state = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in module.state_dict().items()}
-    save_file(state, path)
+    try:
+        save_file(state, path)
+    except SafetensorError as error:  # it hides the system's error
+        raise RunError(
+            f"cannot be written: {error}", "room for the weights", "free space, or another folder", str(path)
+        ) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

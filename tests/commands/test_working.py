@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -117,6 +118,12 @@ def test_a_pattern_that_training_never_showed_is_flagged(trained, tmp_path, mmfu
     (tmp_path / "new.csv").write_text("case,patient,a,b,c,d\nn1,q1,,,0.5,x\n")
     mmfuse("predict", trained / "run", tmp_path / "new.csv", "--out", tmp_path / "p.csv")
     assert rows_of(tmp_path / "p.csv")[0]["flags"]
+
+
+def test_a_suffix_that_cannot_be_written_is_refused_before_the_work(trained, tmp_path, mmfuse):
+    told = mmfuse("predict", trained / "run", trained / "cases.csv", "--out", tmp_path / "p.xlsx", code=1).stderr
+    assert "one of .csv, .parquet" in told
+    assert "predicting" not in told
 
 
 def test_what_is_read_is_not_overwritten(trained, mmfuse):
@@ -245,14 +252,30 @@ def test_ctrl_c_in_training_writes_nothing(here):
     assert sorted(path.name for path in here.iterdir()) == ["cases.csv", "cases.toml", "plan.toml"]
 
 
-def test_a_full_disk_leaves_nothing_half_written(trained, tmp_path):
+@pytest.mark.parametrize("command", ["predict", "train"])
+def test_a_full_disk_leaves_nothing_half_written(trained, tmp_path, command):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
-    words = ["predict", trained / "run", trained / "cases.csv", "--out", tmp_path / "p.csv"]
-    process = start(tmp_path, *words, preexec_fn=limit)
+    cases, out = trained / "cases.csv", tmp_path / "out.csv"
+    words = {"predict": [trained / "run", cases], "train": [trained / "plan.toml", cases]}[command]
+    process = start(tmp_path, command, *words, "--out", out, preexec_fn=limit)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1, told
     assert "Traceback" not in told
-    assert "too large" in told or "grew over" in told
+    assert re.search(r"[Ff]ile too large|grew over", told)
     assert not list(tmp_path.iterdir())
+
+
+# ── the whole, on the embedded cohort ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_demo_shows_figures_beside_the_ideal_observer(tmp_path, mmfuse):
+    told = mmfuse("demo", "--cases", 60, "--out", tmp_path / "run").stdout
+    beside = told[told.index("beside the ideal observer") :]
+    shown = [line.split() for line in beside.splitlines() if line.startswith("diagnosis ")]
+    assert {line[1] for line in shown} == set(Run(tmp_path / "run").scores.sources)
+    assert all(float(line[4]) >= 0.5 for line in shown)
+    assert "only the images together answer" in beside
+    mmfuse("predict", tmp_path / "run", tmp_path / "run-cohort" / "cases.csv", "--out", tmp_path / "p.csv")
