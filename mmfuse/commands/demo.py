@@ -72,7 +72,10 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
 
 
 def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:
-    """What an observer who knows how the cohort was made says about each case, by subset of modalities."""
+    """What an observer who knows how the cohort was made says about each case, by subset of modalities.
+
+    The rule is the one that is best for balanced accuracy: the class whose probability most exceeds its prior.
+    """
     told = mmfuse.read_table(truth)
     row = {case: index for index, case in enumerate(told["lesion_id"])}
     index = np.array([row[case] for case in scores.ids.tolist()])
@@ -81,7 +84,7 @@ def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:
     sources = {}
     for subset in subsets:
         p = np.stack([told.numbers(f"ideal:{subset}:{column}")[index] for column in columns], axis=1)
-        sources[subset] = np.log(np.maximum(p, 1e-12))[None]
+        sources[subset] = (np.log(np.maximum(p, 1e-12)) - np.log(scores.prior))[None]
     return dataclasses.replace(scores, sources=sources)
 
 
@@ -97,6 +100,7 @@ def show_beside_ideal(app: App, pipeline: Pipeline, evaluation: dict[str, Any], 
             rows.append((label, source, sees, figures[label]["balanced-accuracy"], possible))
     app.screen.heading("balanced accuracy beside the ideal observer of the same modalities")
     app.screen.table(("label", "source", "sees", "reached", "ideal"), rows)
+    app.screen.text("On few cases chance may lift a source above the ideal; over many cohorts none stays there.")
     single = {name: figures for name, figures in evaluation["sources"].items() if name in modalities}
     if single and SYNERGY in evaluation["counts"]:
         fused = evaluation["sources"]["fused"][SYNERGY]["balanced-accuracy"]
