@@ -25,7 +25,8 @@ _DOOR = {
         "Metric", "Modality", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
     ),
     "mmfuse.hooks": ("hookimpl",),
-    "mmfuse.catalog": ("Catalog", "Entry", "PluginInfo", "Recipe"),
+    "mmfuse.discovery": ("PluginInfo",),
+    "mmfuse.catalog": ("Catalog", "Entry", "Recipe"),
     "mmfuse.spec": (
         "AugmentLine", "BestEpoch", "Card", "CasesSection", "ColumnLine", "DecisionLine", "EncoderLine", "FoldColumn",
         "LabelLine", "NetworkSection", "Plan", "PredictionSection", "SourceSection", "Spec", "SplitSection",

@@ -6,16 +6,18 @@ its part's stand in one table.
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, MmfuseError, nearest
 from mmfuse.knobs import RESERVED, Node, Part
-from mmfuse.spec import Line
+from mmfuse.spec import LabelLine, Line
 
 
 class Broken:
@@ -42,12 +44,13 @@ def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> 
         return build(get_args(kind)[0], raw, where, catalog, faults)
     roles = _part_kinds(kind)
     if roles:
-        return raw if isinstance(raw, Part) or raw == "" else _build_part(roles, raw, where, catalog, faults)
+        left_out = raw == "" and len(roles) < len(_options(kind))
+        return raw if isinstance(raw, Part) or left_out else _build_part(roles, raw, where, catalog, faults)
     nodes = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Node)]
-    if nodes and (isinstance(raw, Mapping) or issubclass(nodes[0], Line)):
+    if nodes[:1] == [LabelLine] and isinstance(raw, list | tuple):  # its classes are short for a label
+        raw = {"classes": raw}
+    if nodes and (isinstance(raw, Mapping) or len(nodes) == len(_options(kind))):
         return _build_node(nodes[0], raw, where, catalog, faults)
-    if nodes and isinstance(raw, list | tuple):  # a label's classes are short for the label
-        return _build_node(nodes[0], {"classes": raw}, where, catalog, faults)
     origin, inner = get_origin(kind), get_args(kind)
     if origin is dict and isinstance(raw, Mapping):
         return {name: build(inner[1], value, f"{where}.{name}", catalog, faults) for name, value in raw.items()}
@@ -82,7 +85,7 @@ def _build_part(roles: list[type[Part]], raw: Any, where: str, catalog: Catalog,
     try:
         part = catalog.find(known[name], name)
     except MmfuseError as error:
-        faults.extend(error.faults)
+        faults.extend(dataclasses.replace(fault, where=where) for fault in error.faults)
         return Broken(name)
     return _build_node(part, {knob: value for knob, value in knobs.items() if knob != "use"}, where, catalog, faults)
 
@@ -95,7 +98,7 @@ def _build_node(node: type[Node], raw: Any, where: str, catalog: Catalog, faults
         raw = _split_line(node, raw, where, faults)
     if not isinstance(raw, Mapping):
         faults.add(where, f"found {raw!r}", "a table")
-        raw = {}
+        return Broken() if issubclass(node, Part) else node.model_construct(**_empty(node))
     values: dict[str, Any] = {}
     broken: dict[str, Any] = {}
     for name, value in raw.items():
@@ -122,15 +125,35 @@ def _validated(
     try:
         return node(**values)
     except ValidationError as error:
+        told: dict[str, list[str]] = {}
         for problem in error.errors():
-            path = [str(step) for step in problem["loc"]]
-            if path and path[0] in broken:
-                continue
-            if path:
-                values.pop(path[0], None)
-            found = "is missing" if problem["type"] == "missing" else f"{problem['msg']}, found {problem['input']!r}"
-            faults.add(".".join([where, *path] if where else path), found)
+            if not problem["loc"] or problem["loc"][0] not in broken:
+                path = _path(values, problem["loc"])
+                told.setdefault(".".join([where, *path] if where else path), []).append(_found(problem))
+        for name in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}:
+            values.pop(name, None)
+        for place, found in told.items():  # several where a value fits none of the kinds that a knob may have
+            faults.add(place, "; or ".join(dict.fromkeys(found)))
         return None
+
+
+def _path(value: Any, steps: tuple[str | int, ...]) -> list[str]:  # noqa: ANN401
+    """The steps that are keys of what was given; pydantic puts the names of the kinds it tried between them."""
+    path = []
+    for number, step in enumerate(steps):
+        inside = isinstance(value, Mapping) and step in value
+        inside |= isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        if inside:
+            value = value[step]
+        if inside or (number == len(steps) - 1 and isinstance(value, Mapping)):
+            path.append(str(step))
+    return path
+
+
+def _found(problem: ErrorDetails) -> str:
+    if problem["type"] == "missing":
+        return "is missing"
+    return f"{problem['msg'].removeprefix('Value error, ')}, found {problem['input']!r}"
 
 
 def _empty(node: type[Node]) -> dict[str, Any]:

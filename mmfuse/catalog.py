@@ -6,23 +6,17 @@ reason and left out; two parts of one role and name are an error that names both
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.metadata
-import importlib.util
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from mmfuse import hooks
+from mmfuse.discovery import PluginInfo, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
 from mmfuse.knobs import Part
 from mmfuse.parts import ROLES
@@ -63,27 +57,14 @@ class Recipe:
 
 
 @dataclass
-class PluginInfo:
-    """A plugin as it was found: what its import cost in seconds, what it brought, or why it is left out."""
-
-    name: str
-    origin: str
-    version: str = ""
-    seconds: float = 0.0
-    parts: int = 0
-    recipes: int = 0
-    failure: str = ""
-    sha256: str = ""
-    """Of an unpackaged file's content."""
-
-
-@dataclass
 class _Loaded:
     manager: pluggy.PluginManager
     plugins: list[PluginInfo] = field(default_factory=list)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+    blind: set[str] = field(default_factory=set)
+    """Plugins whose watching failed."""
 
 
 class Catalog:
@@ -142,18 +123,28 @@ class Catalog:
             raise SpecError(f"no {role} is called '{name}'", mend=nearest(name, self.names(role)) + self.failures)
         return entry.part
 
-    def watch(self, event: Event) -> None:
-        """Shows an event to every plugin that watches. One that raises is told so once and no longer asked."""
+    def watch(self, event: Event) -> tuple[str, ...]:
+        """Shows an event to every plugin that watches. One that raises is no longer asked.
+
+        Gives what now failed, a sentence each.
+        """
+        told = []
         for implementation in self._loaded.manager.hook.mmfuse_watch.get_hookimpls():
-            info = self._info(implementation.plugin_name)
-            if not info.failure:
-                with _blame(info, "mmfuse_watch"):
+            name = implementation.plugin_name
+            if name not in self._loaded.blind:
+                failed = PluginInfo(name, "")
+                with blaming(failed, "mmfuse_watch"):
                     implementation.function(event)
+                if failed.failure:
+                    self._loaded.blind.add(name)
+                    self._info(name).blame(failed.failure)
+                    told.append(f"plugin '{name}' no longer watches: {failed.failure}")
+        return tuple(told)
 
     def commands(self, cli: click.Group) -> None:
         """Lets every plugin add its commands."""
         for implementation in self._loaded.manager.hook.mmfuse_commands.get_hookimpls():
-            with _blame(self._info(implementation.plugin_name), "mmfuse_commands"):
+            with blaming(self._info(implementation.plugin_name), "mmfuse_commands"):
                 implementation.function(cli)
 
     def _info(self, name: str) -> PluginInfo:
@@ -164,54 +155,21 @@ class Catalog:
         manager = pluggy.PluginManager(hooks.PROJECT)
         manager.add_hookspecs(hooks)
         loaded = _Loaded(manager)
-        for info, load in self._sources():
+        for info, load in sources(self._given, self._files, self._installed, self._builtin):
             began = time.perf_counter()
+            if any(info.name == other.name for other in loaded.plugins):  # two files may have one name
+                info.name = f"{info.name} ({len(loaded.plugins)})"
             loaded.plugins.append(info)
-            with _blame(info, "import"):
+            with blaming(info, "import"):
                 plugin = load()
-                _refuse_unknown_hooks(plugin)
+                refuse_unknown_hooks(plugin)
                 manager.register(plugin, info.name)
             info.seconds = time.perf_counter() - began
             if not info.failure:
                 _collect(loaded, info)
+            elif manager.has_plugin(info.name):  # refused half-way
+                manager.unregister(name=info.name)
         return loaded
-
-    def _sources(self) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:
-        """Every plugin to be tried, with the call that imports it."""
-        if self._builtin:
-            yield PluginInfo("builtin", "mmfuse", _version("mmfuse")), lambda: importlib.import_module("mmfuse.builtin")
-        if self._installed:
-            allowed = _allowed(os.environ.get("MMFUSE_PLUGINS", ""))
-            points = importlib.metadata.entry_points(group=hooks.PROJECT)
-            for point in sorted(points, key=lambda point: point.name):
-                if allowed(point.name):
-                    dist = point.dist
-                    yield PluginInfo(point.name, dist.name if dist else "?", dist.version if dist else ""), point.load
-        for file in self._files:
-            yield PluginInfo(file.stem, str(file), sha256=_sha256(file)), _import_file(file)
-        for given in self._given:
-            name = given.__name__ if isinstance(given, ModuleType | type) else type(given).__name__
-            yield PluginInfo(name, "given"), _constant(given)
-
-
-def _constant(value: object) -> Callable[[], object]:
-    return lambda: value
-
-
-class _blame:  # noqa: N801  # reads as a statement
-    """Writes an exception down as the plugin's failure instead of letting it through."""
-
-    def __init__(self, info: PluginInfo, doing: str) -> None:
-        self.info, self.doing = info, doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if error is None or isinstance(error, KeyboardInterrupt):
-            return False
-        self.info.failure = self.info.failure or f"{self.doing}: {type(error).__name__}: {error}"
-        return True
 
 
 def _collect(loaded: _Loaded, info: PluginInfo) -> None:
@@ -219,16 +177,18 @@ def _collect(loaded: _Loaded, info: PluginInfo) -> None:
     plugin = loaded.manager.get_plugin(info.name)
     for implementation in loaded.manager.hook.mmfuse_parts.get_hookimpls():
         if implementation.plugin is plugin:
-            with _blame(info, "mmfuse_parts"):
+            with blaming(info, "mmfuse_parts"):
                 parts: Any = implementation.function()
                 for part in parts:
-                    _add_part(loaded, info, part)
+                    with blaming(info, "part"):
+                        _add_part(loaded, info, part)
     for implementation in loaded.manager.hook.mmfuse_recipes.get_hookimpls():
         if implementation.plugin is plugin:
-            with _blame(info, "mmfuse_recipes"):
+            with blaming(info, "mmfuse_recipes"):
                 paths: Any = implementation.function()
                 for path in paths:
-                    _add_recipe(loaded, info, Path(path))
+                    with blaming(info, "recipe"):
+                        _add_recipe(loaded, info, Path(path))
 
 
 def _add_part(loaded: _Loaded, info: PluginInfo, part: type[Part]) -> None:
@@ -246,7 +206,7 @@ def _add_part(loaded: _Loaded, info: PluginInfo, part: type[Part]) -> None:
     if before is not None and before.part is not part:
         text = f"{role.role} '{part.name}' is brought by {before.origin} and by {info.origin}"
         loaded.clashes[key] = text
-        info.failure = info.failure or text
+        info.blame(text)
         return
     loaded.entries[key] = Entry(role.role, part.name, part, info.origin, info.version)
     info.parts += 1
@@ -260,47 +220,3 @@ def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:
         first = file.readline()
     loaded.recipes[path.stem] = Recipe(path.stem, path, first.lstrip("# ").strip(), info.origin)
     info.recipes += 1
-
-
-def _refuse_unknown_hooks(plugin: object) -> None:
-    """A misspelt hook is the plugin's fault, not a silence."""
-    known = [name for name in dir(hooks) if name.startswith("mmfuse_")]
-    for name in dir(plugin):
-        if name.startswith("mmfuse_") and name not in known and callable(getattr(plugin, name)):
-            raise PluginError(f"'{name}' is no hook", mend=nearest(name, known))
-
-
-def _allowed(words: str) -> Callable[[str], bool]:
-    names = [word.strip() for word in words.split(",") if word.strip()]
-    denied = {name[1:] for name in names if name.startswith("-")}
-    named = {name for name in names if not name.startswith("-")}
-    return lambda name: name not in denied and (not named or name in named)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-
-
-def _import_file(file: Path) -> Callable[[], Any]:
-    def load() -> ModuleType:
-        if not file.is_file():
-            raise PluginError(
-                f"no file '{file}'", "a Python file with a hook or a part", "check the path after --plugin"
-            )
-        name = f"mmfuse_file_{file.stem}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise PluginError(f"'{file}' is no Python file", "a file ending in .py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
-
-    return load

@@ -76,7 +76,8 @@ class Faults(list[Fault]):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The mend for an unknown word: the nearest known name, else all of them."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    spelt = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), spelt, n=1, cutoff=0.6)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{spelt[close[0]]}'?"
     return f"known: {', '.join(sorted(known))}" if known else "none is known here"

@@ -123,7 +123,8 @@ class Labels(Sequence[Label]):
             block = scores[..., part]
             silent = np.isnan(block).any(axis=-1)
             picks.append(np.where(silent, UNKNOWN, np.argmax(np.where(np.isnan(block), -np.inf, block), axis=-1)))
-        return np.stack(picks, axis=-1).astype(np.int64)
+        nothing = np.empty((*np.shape(scores)[:-1], 0), dtype=np.int64)
+        return np.stack(picks, axis=-1).astype(np.int64) if picks else nothing
 
     def one_hot(self, targets: Ints) -> Floats:
         """(…, labels) class indices → (…, columns) of 0 and 1; an unknown label is 0 in all its columns."""
@@ -131,7 +132,8 @@ class Labels(Sequence[Label]):
             np.arange(part.stop - part.start) == np.asarray(targets)[..., i, None]
             for i, part in enumerate(self.slices.values())
         ]
-        return np.concatenate(blocks, axis=-1).astype(float)
+        nothing = np.empty((*np.shape(targets)[:-1], 0))
+        return np.concatenate([nothing, *blocks], axis=-1).astype(float)
 
     def counts(self, targets: Ints) -> Floats:
         """(cases, labels) → (columns,) how many cases have each class."""

@@ -25,24 +25,28 @@ class Learnt:
     """
 
     def save(self, stem: Path) -> None:
-        """Writes `stem.json` and, if there are arrays, `stem.npz`."""
+        """Writes `stem.json` and, if there are arrays, `stem.npz`.
+
+        Raises: TypeError naming the field that holds something else.
+        """
         arrays: dict[str, np.ndarray] = {}
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value, where = getattr(self, field.name), f"{type(self).__name__}.{field.name}"
             if isinstance(value, np.ndarray):
                 if value.dtype.hasobject:
-                    where = f"{type(self).__name__}.{field.name}"
                     raise TypeError(f"{where} holds an array of objects, which is not stored; use tuples of text")
                 arrays[field.name] = value
             else:
-                plain[field.name] = value
+                plain[field.name] = _plain(value, where)
         stem.parent.mkdir(parents=True, exist_ok=True)
         stem.with_name(stem.name + ".json").write_text(
             json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8"
         )
+        npz = stem.with_name(stem.name + ".npz")
+        npz.unlink(missing_ok=True)
         if arrays:
-            with stem.with_name(stem.name + ".npz").open("wb") as file:
+            with npz.open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
@@ -52,12 +56,12 @@ class Learnt:
         Raises: RunError if a file is missing, broken, or holds other fields than this class.
         """
         try:
-            state: dict[str, Any] = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8"))
+            state: dict[str, Any] = dict(json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8")))
             npz = stem.with_name(stem.name + ".npz")
             if npz.exists():
                 with np.load(npz, allow_pickle=False) as arrays:
                     state.update({name: arrays[name] for name in arrays.files})
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)
             ) from error
@@ -70,6 +74,20 @@ class Learnt:
                 str(stem),
             )
         return cls(**{name: _frozen(value) for name, value in state.items()})
+
+
+def _plain(value: Any, where: str) -> Any:  # noqa: ANN401  # whatever a part has learnt
+    """What JSON gives back as it was, but for tuples."""
+    if isinstance(value, np.generic):
+        return _plain(value.item(), where)
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item, where) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, where) for key, item in value.items()}
+    kinds = "numbers, text, booleans, tuples or dicts (with text as keys) of those, or an array"
+    raise TypeError(f"{where} holds {value!r}, which is not stored; it may hold {kinds}")
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401  # JSON values are of any type

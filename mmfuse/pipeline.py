@@ -16,7 +16,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign, fold_numbers
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
-from mmfuse.errors import SpecError, TableError
+from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
@@ -58,9 +58,10 @@ class Pipeline:
 
     def watch(self, event: Event) -> None:
         """Shows an event to the watcher and to every plugin that watches, and keeps it for the run."""
-        self.events.append((time.time(), event))
-        self._watch(event)
-        self.catalog.watch(event)
+        failed = [Notice(text, "warning") for text in self.catalog.watch(event)]
+        for told in (event, *failed):
+            self.events.append((time.time(), told))
+            self._watch(told)
 
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -69,16 +70,17 @@ class Pipeline:
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
-        split = np.asarray(assign(cases, self.spec.card.split) if split is None else split, dtype=object)
+        self.events = []
+        split = np.asarray(assign(cases, self.spec.card.split, self.watch)) if split is None else split
+        split = _checked(split, len(cases))
         self._refuse_unlearnable(cases, split)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         folds = self._folds(cases, split)
-        has_valid = bool((split == "valid").any())
         sources: dict[str, Floats] = {}
         if self.wiring.encoders:
             from mmfuse.net.predicting import fit_network
 
-            drawn = folds if self.wiring.needs_folds(has_valid) else None
+            drawn = folds if self._needs_folds(split) else None
             self.network, sources = fit_network(
                 self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch
             )
@@ -111,11 +113,14 @@ class Pipeline:
         if self.wiring.sources:
             folds = plan.training.folds
             count = len(folds.predict) if isinstance(folds, FoldColumn) else folds
-            needed = self.wiring.needs_folds(has_valid) or plan.training.serve == "folds"
             networks = ["network"] if plan.training.serve == "refit" else []
-            networks += [f"fold {k}" for k in range(1, count + 1)] if needed else []
+            networks += [f"fold {k}" for k in range(1, count + 1)] if self._needs_folds(split) else []
         stages = [f"{decision.name} (on {decision.learns_on(has_valid)})" for decision in self.wiring.decisions]
         return Steps(tuple(networks), tuple(stages))
+
+    def _needs_folds(self, split: NDArray[Any]) -> bool:
+        """Whether networks of folds are trained: something learns from their scores, or they serve."""
+        return self.wiring.needs_folds(bool((split == "valid").any())) or self.spec.plan.training.serve == "folds"
 
     def _folds(self, cases: Cases, split: NDArray[Any]) -> Ints:
         """(n,) fold of each training case; -1: in none, nobody speaks about it out of fold."""
@@ -123,20 +128,16 @@ class Pipeline:
         train = np.flatnonzero(split == "train")
         wanted = self.spec.plan.training.folds
         if isinstance(wanted, FoldColumn):
-            values = cases.table[wanted.column][train]
-            for number, value in enumerate(wanted.predict):
-                if value not in values:
-                    raise TableError(
-                        f"column '{wanted.column}' has no '{value}' among the training cases",
-                        f"the values of training.folds.predict: {list(wanted.predict)}",
-                    )
-                folds[train[values == value]] = number
+            folds[train] = _folds_by_column(cases, train, wanted)
             return folds
         drawn = cases.take(train)
-        groups = len(set(drawn.groups))
-        folds[train] = fold_numbers(
-            drawn.groups, drawn.targets, cases.labels, min(wanted, groups), derive(self.spec.plan.seed, "folds")
-        )
+        k = min(wanted, len(set(drawn.groups)))
+        if k < 2:
+            if self._needs_folds(split):
+                raise TableError(*_ONE_GROUP)
+            return folds
+        seed = derive(self.spec.plan.seed, "folds")
+        folds[train] = fold_numbers(drawn.groups, drawn.targets, cases.labels, k, seed)
         return folds
 
     def _refuse_unlearnable(self, cases: Cases, split: NDArray[Any]) -> None:
@@ -222,6 +223,51 @@ class Pipeline:
         from mmfuse.run import Run
 
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+_ONE_GROUP = (
+    "all training cases are of one group, so no network can speak about a case whose group it has not seen",
+    "two groups or more in `train`",
+    "look at [split] and at `group` in [cases]",
+)
+
+
+def _checked(split: NDArray[Any], n: int) -> NDArray[Any]:
+    """A split that the caller made. Raises: TableError if it is not one word a case."""
+    split = np.asarray(split, dtype=object)
+    if split.shape != (n,):
+        raise TableError(f"a split of shape {split.shape}", f"({n},): one word a case")
+    odd = sorted({repr(word) for word in split} - {repr(word) for word in ("train", "valid", "test", "")})
+    if odd:
+        raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
+    return split
+
+
+def _folds_by_column(cases: Cases, train: Ints, wanted: FoldColumn) -> Ints:
+    """(len(train),) the fold of each training case: the place of its value in `predict`, -1 for any other value.
+
+    Raises: TableError for a value that no training case has, or a group that has two values: copies that did not see
+    one of its cases would have seen another.
+    """
+    where = f"{cases.table.source}, column {wanted.column}"
+    values = cases.table[wanted.column][train]
+    absent = [value for value in wanted.predict if value not in values]
+    if absent:
+        expected = f"the values of training.folds.predict: {list(wanted.predict)}"
+        raise TableError(f"no training case has {absent}", expected, nearest(absent[0], _texts(values)), where)
+    numbers = {value: number for number, value in enumerate(wanted.predict)}
+    folds = np.array([numbers.get(value, -1) for value in values], dtype=np.int64)
+    first: dict[str, tuple[int, str | None]] = {}
+    for group, fold, value in zip(cases.groups[train].tolist(), folds.tolist(), values, strict=True):
+        before = first.setdefault(group, (fold, value))
+        if before[0] != fold:
+            found = f"group '{group}' has both '{before[1]}' and '{value}'"
+            raise TableError(found, "each group whole in one fold", "name another column, or folds = 5", where)
+    return folds
+
+
+def _texts(values: NDArray[Any]) -> list[str]:
+    return sorted({value for value in values if value is not None})
 
 
 class _Features:

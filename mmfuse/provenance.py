@@ -6,6 +6,7 @@ Only keyed digests are kept: neither an id nor a picture can be read from them.
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from mmfuse.events import Notice, Watch
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
+SEEN = "seen.npz"
+"""In a run's folder."""
+
 Seen = dict[str, NDArray[Any]]
 """`ids` and `images`: sorted digests; `images_unlabelled`: of pictures that were seen without their labels."""
 
 
 def digest_ids(ids: NDArray[Any]) -> NDArray[Any]:
     """(n,) digests of case ids."""
-    return np.array([hashlib.blake2b(f"id/{name}".encode(), digest_size=16).hexdigest() for name in ids])
+    return np.array([hashlib.blake2b(f"id/{name}".encode(), digest_size=16).hexdigest() for name in ids], dtype="U32")
 
 
 def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
@@ -43,12 +47,11 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
 def read_seen(run: Path) -> Seen:
     """A run's `seen.npz`. Raises: RunError if it cannot be read."""
     try:
-        with np.load(run / "seen.npz", allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot be read: {error}", "what the run's weights have seen", "name a whole run", str(run / "seen.npz")
-        ) from error
+        with np.load(run / SEEN, allow_pickle=False) as file:
+            return {name: file[name] for name in ("ids", "images", "images_unlabelled")}
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        expected = "what the run's weights have seen"
+        raise RunError(f"cannot be read: {error}", expected, "name a whole run", str(run / SEEN)) from error
 
 
 def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], watch: Watch) -> Seen:
@@ -60,6 +63,7 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
     learnt = np.flatnonzero((split == "train") | (split == "valid"))
     held_out = np.flatnonzero(split == "test")
     ids, images, unlabelled = digest_ids(cases.ids[learnt]), digest_images(cases, learnt), np.array([], dtype="U64")
+    own = images
     for run in _runs(spec, wiring):
         seen = read_seen(run)
         held_ids, held_images = digest_ids(cases.ids[held_out]), digest_images(cases, held_out)
@@ -72,20 +76,34 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
                 "hold out the same cases in both runs, or start from other weights",
             )
         alone = np.isin(held_images, seen["images_unlabelled"]).sum()
-        if alone:
-            watch(
-                Notice(
-                    f"weights from '{run}' have seen {alone} test images without their labels (transductive)", "warning"
-                )
-            )
+        for text in _remarks(run, by_id, alone, np.isin(own, seen["images"]).sum()):
+            watch(Notice(text, "warning"))
         ids, images = np.union1d(ids, seen["ids"]), np.union1d(images, seen["images"])
         unlabelled = np.union1d(unlabelled, seen["images_unlabelled"])
     return {"ids": np.sort(ids), "images": images, "images_unlabelled": unlabelled}
 
 
+def _remarks(run: Path, by_id: int, alone: int, learnt: int) -> list[str]:
+    """What a reader of the figures should know about weights that are not refused."""
+    told = []
+    if by_id:
+        told.append(f"{by_id} `test` ids stand in what '{run}' learnt from, though none of their images does")
+    if alone:
+        told.append(f"weights from '{run}' have seen {alone} test images without their labels (transductive)")
+    if learnt:
+        told.append(
+            f"weights from '{run}' learnt from the labels of {learnt} images of `train` and `valid`: scores of those"
+            " cases, and what learns from them, are optimistic"
+        )
+    return told
+
+
 def _runs(spec: Spec, wiring: Wiring) -> list[Path]:
-    """Run folders that weights come from."""
+    """Run folders that weights come from; a file within a run counts as the run."""
     if spec.plan.network == "":
         return []
-    named = [line.weights.partition("#")[0] for _, line in wiring.encoders.values()] + [spec.plan.network.weights]
-    return sorted({Path(name) for name in named if name and (Path(name) / "seen.npz").is_file()})
+    named = [line.weights for _, line in wiring.encoders.values()] + [spec.plan.network.weights]
+    places = [Path(name) if Path(name).exists() else Path(name.partition("#")[0]) for name in named if name]
+    near = [(place, *place.absolute().parents[:2]) for place in places if place.exists()]
+    found = [next((folder for folder in folders if (folder / SEEN).is_file()), None) for folders in near]
+    return sorted({folder for folder in found if folder is not None})

@@ -10,11 +10,13 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,9 +25,10 @@ import numpy as np
 from mmfuse.catalog import Catalog
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
-from mmfuse.errors import MmfuseError, RunError
+from mmfuse.errors import Fault, Faults, MmfuseError, RunError
 from mmfuse.events import Watch, silent
 from mmfuse.metrics import evaluate
+from mmfuse.provenance import SEEN, read_seen
 from mmfuse.spec import Spec
 from mmfuse.toml import dump, load
 
@@ -63,23 +66,24 @@ class Run:
 
     def spec(self, catalog: Catalog | None = None) -> Spec:
         """The spec, complete. Raises: RunError naming the plugins that are missing here."""
+        catalog, spec_tree, made_with = catalog or Catalog(), self.spec_tree, self.environment["plugins"]
         try:
-            return load(self.spec_tree, catalog=catalog)
+            return load(spec_tree, catalog=catalog)
         except MmfuseError as error:
-            there = [
-                f"{plugin['name']} {plugin['version'] or plugin['sha256'][:12]} ({plugin['origin']})"
-                for plugin in self.environment["plugins"]
-            ]
-            mend = f"the run was made with the plugins {there}; install them, or give files by --plugin"
-            raise RunError(
-                [*error.faults, *RunError("its parts are not all known here", mend=mend, where=str(self.folder)).faults]
-            ) from error
+            here = {plugin.name for plugin in catalog.plugins if not plugin.failure}
+            missing = [_plugin_in_words(plugin) for plugin in made_with if plugin["name"] not in here]
+            there = [_plugin_in_words(plugin) for plugin in made_with]
+            found = f"was made with plugins that are not here: {', '.join(missing)}" if missing else "does not fit here"
+            mend = "install them, or give files by --plugin" if missing else "use the versions that made the run"
+            told = Fault(str(self.folder), found, f"the plugins {', '.join(there)}", mend)
+            raise RunError([told, *error.faults]) from error
 
     def pipeline(
         self, kind: type[AnyPipeline], *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
     ) -> AnyPipeline:
-        """The fitted pipeline."""
+        """The fitted pipeline. Raises: RunError for files that are not as they were written, or plugins not here."""
         self.verify()
+        catalog = catalog or Catalog()
         made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch)
         if made.wiring.encoders:
             from mmfuse.net.predicting import FittedNetwork
@@ -87,6 +91,7 @@ class Run:
             made.network = FittedNetwork.load(self.folder / "network", made.spec, made.wiring, device)
         made.decisions = FittedDecisions.load(self.folder / "stages", made.spec, made.wiring)
         made.scores = self.scores
+        made.seen = read_seen(self.folder)
         return made
 
     def file(self, name: str) -> Path:
@@ -105,9 +110,14 @@ class Run:
         return path
 
     def verify(self) -> None:
-        """Checks every file. Raises: RunError naming the first that is not as it was written."""
+        """Checks every file. Raises: RunError naming each that is not as it was written."""
+        faults = Faults()
         for name in self._manifest["files"]:
-            self.file(name)
+            try:
+                self.file(name)
+            except RunError as error:
+                faults.extend(error.faults)
+        faults.raise_as(RunError)
 
     def _read_manifest(self) -> dict[str, Any]:
         path = self.folder / MANIFEST
@@ -119,7 +129,8 @@ class Run:
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
             newer = manifest["format"] > FORMAT
-        except (ValueError, KeyError, TypeError) as error:
+            manifest["files"] = {name: {**about} for name, about in manifest["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"cannot be read: {error}", "the run's manifest", "copy the run again", str(path)) from error
         if newer:
             raise RunError(
@@ -173,15 +184,13 @@ def _write_files(pipeline: Pipeline, work: Path) -> None:
         pipeline.network.save(work / "network")
     pipeline.decisions.save(work / "stages")
     scores.save(work / "scores.npz")
-    with (work / "seen.npz").open("wb") as binary:
+    with (work / SEEN).open("wb") as binary:
         np.savez(binary, allow_pickle=False, **pipeline.seen)
     _write_json(work / "metrics.json", evaluate(scores, on="valid") if (scores.split == "valid").any() else {})
     with (work / "events.jsonl").open("w", encoding="utf-8") as file:
         for moment, event in pipeline.events:
-            file.write(
-                json.dumps({"time": round(moment, 3), "event": type(event).__name__, **dataclasses.asdict(event)})
-                + "\n"
-            )
+            about = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+            file.write(_json({"time": round(moment, 3), "event": type(event).__name__, **about}) + "\n")
 
 
 def _write_manifest(work: Path) -> None:
@@ -216,8 +225,30 @@ def environment(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # any JSON value
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+def _plugin_in_words(plugin: dict[str, Any]) -> str:
+    version = plugin["version"] or (f"sha256 {plugin['sha256'][:12]}" if plugin["sha256"] else "")
+    return " ".join(filter(None, (plugin["name"], version, f"({plugin['origin']})")))
+
+
+def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything
+    path.write_text(_json(value, indent=1), encoding="utf-8")
+
+
+def _json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever an event or a figure holds
+    """Strict JSON: what is not finite is null, what JSON does not know is its text."""
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple | set | frozenset) else str(value)
 
 
 def _sha256(path: Path) -> str:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from mmfuse.catalog import Catalog
 from mmfuse.knobs import Node, Part
-from mmfuse.spec import Card, Line, Plan
+from mmfuse.spec import Card, LabelLine, Line, Plan, Words
 
 Tree = dict[str, Any]
 
@@ -72,6 +72,8 @@ def _kind(kind: Any, catalog: Catalog) -> Tree:  # noqa: ANN401  # any annotatio
     if isinstance(kind, type) and issubclass(kind, Part):
         names = catalog.names(kind.role)
         return {"anyOf": [{"enum": list(names)}, *({"$ref": f"#/$defs/{kind.role}.{name}"} for name in names)]}
+    if kind is LabelLine:
+        return {"anyOf": [_kind(Words, catalog), _node(kind, catalog)]}
     if isinstance(kind, type) and issubclass(kind, Node):
         return _node(kind, catalog)
     if origin is dict and _holds_node(inner[1]):

@@ -9,7 +9,8 @@ import numpy as np
 
 def derive(seed: int, *names: str | int) -> int:
     """A seed in [0, 2^32) for the step that `names` name; independent of every other name's."""
-    text = "/".join([str(seed), *map(str, names)])
+    escaped = [str(name).replace("\\", "\\\\").replace("/", "\\/") for name in names]  # `a/b` is not `a`, `b`
+    text = "/".join([str(seed), *escaped])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mmfuse.knobs import Node, Part
 from mmfuse.labels import Label, Labels
@@ -138,7 +138,9 @@ def _words(given: Any) -> Any:  # noqa: ANN401
     return (given,) if isinstance(given, str) else given
 
 
-Names = Annotated[Words, BeforeValidator(_words)]
+_SHAPES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+Names = Annotated[Words, BeforeValidator(_words), WithJsonSchema(_SHAPES)]
 """Modalities, uses or sources; a single name may stand without brackets."""
 
 

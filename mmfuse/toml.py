@@ -8,8 +8,10 @@ No inheritance, no interpolation, no programs: to compute, write Python; it buil
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from mmfuse.building import build, tree
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.hooks import hookimpl
-from mmfuse.knobs import Part
+from mmfuse.knobs import Node, Part
 from mmfuse.spec import Card, Plan, Spec
 
 Source = str | Path | Mapping[str, Any]
@@ -124,7 +126,7 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
             )
         path = recipes[str(source)].path
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SpecError("no such file", "a TOML file", "check the path", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -150,31 +152,48 @@ def set_value(raw: dict[str, Any], text: str) -> None:
     for path in _spread(raw, steps):
         node: dict[str, Any] = raw
         for step in path[:-1]:
-            inner = node.get(step, {})
-            if isinstance(inner, str) and inner:
-                inner = {"use": inner}
-            elif isinstance(inner, list):
-                inner = {"classes": inner}
-            elif not isinstance(inner, dict):
-                inner = {}
-            node[step] = inner
-            node = inner
+            node[step] = _opened(node.get(step, {}))
+            node = node[step]
         node[path[-1]] = value
 
 
+def _opened(inner: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever stands there
+    """The table that something short stands for: a part's name, a label's classes, a value built in Python."""
+    if isinstance(inner, Node):
+        return dict(tree(inner))
+    if isinstance(inner, str) and inner:
+        return {"use": inner}
+    if isinstance(inner, list | tuple):
+        return {"classes": inner}
+    return dict(inner) if isinstance(inner, Mapping) else {}
+
+
+_BARE = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.+-])([A-Za-z_][\w./+-]*+)(?!\s*=)""")
+_WORDS = ("true", "false", "inf", "nan")
+"""TOML's own."""
+
+
 def parse_value(word: str) -> Any:  # noqa: ANN401  # any TOML value
-    """A TOML value; what is none is text as it stands."""
-    try:
-        return tomllib.loads(f"x = {word}")["x"]
-    except tomllib.TOMLDecodeError:
-        return word
+    """A TOML value; what is none is text as it stands, and so are bare words in a list or table. Dates are text."""
+    quoted = _BARE.sub(lambda found: found[0] if found[1] or found[2] in _WORDS else f'"{found[0]}"', word)
+    for text in (word, quoted) if word[:1] in ("[", "{") else (word,):
+        try:
+            value = tomllib.loads(f"x = {text}")
+        except tomllib.TOMLDecodeError:
+            continue
+        if value.keys() == {"x"} and not isinstance(value["x"], date | time):
+            return value["x"]
+    return word
 
 
 def _spread(raw: Mapping[str, Any], steps: list[str]) -> list[list[str]]:
     modalities = raw.get("modalities", {})
     if steps[0] != "modalities" or len(steps) < 3 or steps[1] in modalities:
         return [steps]
-    named = [name for name, knobs in modalities.items() if isinstance(knobs, Mapping) and knobs.get("use") == steps[1]]
+    if not isinstance(modalities, Mapping):
+        return [steps]
+    uses = {name: _opened(knobs).get("use") for name, knobs in modalities.items()}
+    named = [name for name, use in uses.items() if use == steps[1]]
     return [["modalities", name, *steps[2:]] for name in named] or [steps]
 
 

@@ -1,0 +1,151 @@
+"""Where plugins come from: builtin, installed distributions, files, objects; each with the call that imports it.
+
+Nothing is imported here by itself, and what a plugin raises is written down as its failure, never let through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mmfuse import hooks
+from mmfuse.errors import PluginError, nearest
+
+
+@dataclass
+class PluginInfo:
+    """A plugin as it was found: what its import cost in seconds, what it brought, or why it is left out."""
+
+    name: str
+    origin: str
+    version: str = ""
+    seconds: float = 0.0
+    parts: int = 0
+    recipes: int = 0
+    failure: str = ""
+    sha256: str = ""
+    """Of an unpackaged file's content."""
+
+    def blame(self, text: str) -> None:
+        """Writes down one more failure."""
+        self.failure = f"{self.failure}; {text}" if self.failure else text
+
+
+class blaming:  # noqa: N801  # reads as a statement
+    """Writes an exception down as the plugin's failure instead of letting it through."""
+
+    def __init__(self, info: PluginInfo, doing: str) -> None:
+        self.info, self.doing = info, doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return False
+        self.info.blame(f"{self.doing}: {type(error).__name__}: {error}")
+        return True
+
+
+def sources(
+    given: Sequence[object], files: Sequence[Path], installed: bool, builtin: bool
+) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:
+    """Every plugin to be tried, with the call that imports it: builtin, installed (as `MMFUSE_PLUGINS` allows), files,
+    objects.
+    """
+    if builtin:
+        yield PluginInfo("builtin", "mmfuse", _version("mmfuse")), lambda: importlib.import_module("mmfuse.builtin")
+    if installed:
+        yield from _installed(os.environ.get("MMFUSE_PLUGINS", ""))
+    for file in files:
+        yield PluginInfo(file.stem, str(file), sha256=_sha256(file)), _import_file(file)
+    for one in given:
+        name = one.__name__ if isinstance(one, ModuleType | type) else type(one).__name__
+        yield PluginInfo(name, "given"), _constant(one)
+
+
+def _installed(words: str) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:
+    points = sorted(importlib.metadata.entry_points(group=hooks.PROJECT), key=lambda point: point.name)
+    for word in _unknown(words, {point.name for point in points}):
+        yield PluginInfo(word, "MMFUSE_PLUGINS"), _refusal(word, [point.name for point in points])
+    for point in points:
+        if _allowed(words, point.name):
+            dist = point.dist
+            yield PluginInfo(point.name, dist.name if dist else "?", dist.version if dist else ""), point.load
+
+
+def _constant(value: object) -> Callable[[], object]:
+    return lambda: value
+
+
+def refuse_unknown_hooks(plugin: object) -> None:
+    """A hook that is misspelt, unmarked or left out is the plugin's fault, not a silence."""
+    known = [name for name in dir(hooks) if name.startswith("mmfuse_")]
+    found = [name for name in dir(plugin) if name.startswith("mmfuse_") and callable(getattr(plugin, name))]
+    for name in found:
+        if name not in known:
+            raise PluginError(f"'{name}' is no hook", mend=nearest(name, known))
+        if getattr(getattr(plugin, name), f"{hooks.PROJECT}_impl", None) is None:
+            raise PluginError(f"'{name}' is not marked as a hook", mend="write @mmfuse.hookimpl above it")
+    if not found:
+        raise PluginError("no hook is in it", f"one of {', '.join(known)}", "give its parts by mmfuse_parts()")
+
+
+def _split(words: str) -> tuple[set[str], set[str]]:
+    """(allowed, denied) of `skin,-fundus`."""
+    names = {word.strip() for word in words.split(",") if word.strip()}
+    denied = {name for name in names if name.startswith("-")}
+    return names - denied, {name[1:] for name in denied}
+
+
+def _allowed(words: str, name: str) -> bool:
+    allowed, denied = _split(words)
+    return name not in denied and (not allowed or name in allowed)
+
+
+def _unknown(words: str, installed: set[str]) -> list[str]:
+    """The allowed ones that are not there; to deny what is not there does no harm."""
+    return sorted(_split(words)[0] - installed)
+
+
+def _refusal(word: str, installed: list[str]) -> Callable[[], object]:
+    def load() -> object:
+        raise PluginError(f"MMFUSE_PLUGINS names '{word}', which is not installed", mend=nearest(word, installed))
+
+    return load
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _import_file(file: Path) -> Callable[[], Any]:
+    def load() -> ModuleType:
+        if not file.is_file():
+            raise PluginError(f"no file '{file}'", "a Python file with a hook", "check the path after --plugin")
+        name = f"mmfuse_file_{file.stem}_{_sha256(file)[:8]}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"'{file}' is no Python file", "a file ending in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
