@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mmfuse.events import Progress, Watch, silent
-from mmfuse.net.batches import Index, NetworkData, in_order, read_ahead, read_batch
+from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY, VIEWS
+from mmfuse.net.working import answering_batch, answers
 
 RawScores = dict[str, NDArray[np.float32]]
 """{source: (views, cases, columns)}, NaN where the source abstains."""
@@ -31,20 +31,28 @@ def answer(
     run predicts should not depend on the device beyond rounding."""
     network.eval()
     device = next(network.parameters()).device
-    scores = blank_scores(network.sources, len(views), len(index), network.columns)
-    done = 0
-    jobs = in_order(index, batch)
-    with torch.inference_mode():
-        for given in read_ahead(lambda some: read_batch(data, some, views, pin=device.type == "cuda"), jobs):
-            on_device = given.to(device)
-            for i, view in enumerate(views):
-                inputs = {m: VIEWS[view](t) if m in data.images else t for m, t in on_device.inputs.items()}
-                outputs = network(inputs, on_device.present, on_device.vectors_of(view))
-                for source, given_scores in outputs.scores.items():
-                    scores[source][i, done : done + len(given)] = given_scores.logits.float().cpu().numpy()
-            done += len(given)
-            watch(Progress("predicting", done, len(index)))
-    return scores
+    images = bool(data.images - set(data.vectors))
+    jobs = in_order(index, answering_batch(batch, device, images))
+
+    def read(some: Index) -> Batch:
+        return read_batch(data, some, views, pin=device.type == "cuda")
+
+    def logits(module: FusionNetwork, given: Batch) -> RawScores:
+        on_device, found = given.to(device), blank_scores(module.sources, len(views), len(given), module.columns)
+        for i, view in enumerate(views):
+            inputs = {m: VIEWS[view](t) if m in data.images else t for m, t in on_device.inputs.items()}
+            outputs = module(inputs, on_device.present, on_device.vectors_of(view))
+            for source, scores in outputs.scores.items():
+                found[source][i] = scores.logits.cpu().numpy()
+        return found
+
+    out, done = blank_scores(network.sources, len(views), len(index), network.columns), 0
+    for job, found in zip(jobs, answers(network, read, logits, jobs, device, images), strict=True):
+        for source, scores in found.items():
+            out[source][:, done : done + len(job)] = scores
+        done += len(job)
+        watch(Progress("predicting", done, len(index)))
+    return out
 
 
 def blank_scores(sources: Sequence[str], views: int, cases: int, columns: int) -> RawScores:

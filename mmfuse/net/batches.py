@@ -1,12 +1,11 @@
-"""From blocks of cases to batches on the device: shuffled or in order, read ahead by one thread, images scaled to [0,
+"""From blocks of cases to batches on the device: shuffled or in order, images scaled to [0,
 1] there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from mmfuse.data.inputs import Block
 
 Index = NDArray[np.integer]
-Result = TypeVar("Result")
-
-AHEAD = 2
-"""Batches that are read while the device works."""
 
 
 @dataclass(frozen=True)
@@ -119,20 +114,3 @@ def shuffled(index: Index, size: int, rng: np.random.Generator) -> list[Index]:
 def in_order(index: Index, size: int) -> list[Index]:
     """`index` cut into batches of `size`, the last one as long as it comes."""
     return [index[start : start + size] for start in range(0, len(index), size)]
-
-
-def read_ahead(read: Callable[[Index], Result], batches: Sequence[Index]) -> Iterator[Result]:
-    """`read` of each batch in order, some of them ahead, in one thread. What `read` raises is raised here; when the
-    consumer stops early (an error, Ctrl-C) nothing more is read."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mmfuse-read") as pool:
-        waiting: list[Future[Result]] = []
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(read, batch))
-                if len(waiting) > AHEAD:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()

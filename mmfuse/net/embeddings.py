@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from mmfuse.data.cache import Store
 from mmfuse.events import Progress, Watch
-from mmfuse.net.batches import in_order, read_ahead, to_floats
+from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import as_features
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.weights import content_hash
+from mmfuse.net.working import answering_batch, answers
 from mmfuse.parts import Encoder, Reader
 
 if TYPE_CHECKING:
@@ -76,11 +77,15 @@ def _run(
 ) -> Iterator[tuple[list[int], Vectors]]:
     """Vectors batch by batch, in eval mode and full precision."""
     device = next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
-    jobs = in_order(positions, batch)
-    with torch.inference_mode():
-        for job, array in zip(jobs, read_ahead(block.take, jobs), strict=True):
-            given = to_floats(torch.from_numpy(np.ascontiguousarray(array)).to(device))
-            yield job.tolist(), _vector(module, VIEWS[view](given)).cpu().numpy()
+    images = block.dtype == np.uint8
+    jobs = in_order(positions, answering_batch(batch, device, images))
+
+    def vectors(twin: nn.Module, given: NDArray[np.generic]) -> Vectors:
+        on_device = to_floats(torch.from_numpy(given).to(device))
+        return np.asarray(_vector(twin, VIEWS[view](on_device)).cpu().numpy())
+
+    found = answers(module, block.take, vectors, jobs, device, images)
+    yield from ((job.tolist(), some) for job, some in zip(jobs, found, strict=True))
 
 
 def _vector(module: nn.Module, given: Tensor) -> Tensor:

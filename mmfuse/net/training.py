@@ -23,7 +23,7 @@ from mmfuse.events import EpochEnded, Notice, Watch
 from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
-from mmfuse.net.batches import Batch, Index, NetworkData, read_ahead, read_batch, shuffled
+from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
 from mmfuse.net.devices import make_fabric
 from mmfuse.net.features import Outputs
 from mmfuse.net.network import FusionNetwork
@@ -33,6 +33,7 @@ from mmfuse.net.randomness import own_randomness, reseed
 from mmfuse.net.schedule import rate_factor
 from mmfuse.net.views import IDENTITY
 from mmfuse.net.watching import Watched
+from mmfuse.net.working import ahead, fitting_threads
 from mmfuse.seeds import derive, generator
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
@@ -79,7 +80,8 @@ def train_network(
     train = train[data.anything[train]]
     if not len(train):
         raise SpecError(f"no training case of '{name}' has any encoded modality", "one or more", where="network")
-    with own_randomness(derive(spec.plan.seed, name, "training"), device):
+    images = bool(data.images - set(data.vectors))
+    with own_randomness(derive(spec.plan.seed, name, "training"), device), fitting_threads(device, images):
         loop = _Loop(network, data, train, valid, spec, wiring, labels, device, watch, name)
         try:
             return loop.run()
@@ -204,7 +206,7 @@ class _Loop:
             for _ in range(min(size, len(batches) - start))
         ]
         pinned = self.device.type == "cuda"
-        for i, batch in enumerate(read_ahead(lambda index: read_batch(self.data, index, pin=pinned), batches)):
+        for i, batch in enumerate(ahead(lambda index: read_batch(self.data, index, pin=pinned), batches)):
             self._hide(batch, hiding)
             on_device = batch.to(self.device)
             self.augmenter.change(on_device, drawing)

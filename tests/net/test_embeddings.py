@@ -1,5 +1,7 @@
 """Vectors of frozen encoders: computed once, found again by content, never confused."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,14 @@ from mmfuse.data.cache import stores
 from mmfuse.data.inputs import Block
 from mmfuse.events import Progress
 from mmfuse.net.assembling import Assembler, fit_readers, known_once, same
+from mmfuse.net.batches import in_order
 from mmfuse.net.embeddings import frozen_vectors
 from mmfuse.net.network import FusionNetwork
+from mmfuse.net.working import answering_batch, answers
 from mmfuse.parts import Encoder
 from mmfuse.wiring import wire
+
+CPU = torch.device("cpu")
 
 
 class Counted(nn.Module):
@@ -125,3 +131,43 @@ def test_only_what_never_changes_is_known_once():
 def test_readers_are_compared_by_what_they_learnt():
     assert same(Picture(column="one").fit(None), Picture(column="one").fit(None))
     assert not same(Picture(column="one").fit(None), Picture(column="two").fit(None))
+
+
+class Noted(nn.Module):
+    """Keeps a note of its last pass, as encoders do that show attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3)
+
+    def forward(self, images):
+        self.note = self.conv(images)
+        time.sleep(0.002)
+        return self.note.mean(dim=(2, 3))
+
+
+def test_many_threads_give_the_same_bits_and_modules_of_their_own():
+    torch.manual_seed(0)
+    module, images = Noted().eval(), torch.rand(40, 3, 9, 9)
+    jobs = in_order(np.arange(40), 4)
+
+    def run():
+        return np.concatenate([*answers(module, lambda some: images[some], lambda m, x: m(x).numpy(), jobs, CPU, True)])
+
+    one = run()
+    torch.set_num_threads(3)
+    many = run()
+    assert torch.get_num_threads() == 3
+    assert np.array_equal(one, many)
+    with torch.no_grad():
+        module.conv.weight += 1
+    assert not np.array_equal(many, run())
+    assert answering_batch(64, CPU, True) == 4
+    assert answering_batch(64, CPU, False) == 64
+
+    def failing(twin, given):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(answers(module, lambda some: images[some], failing, jobs, CPU, True))
+    assert torch.get_num_threads() == 3

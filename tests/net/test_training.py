@@ -11,9 +11,10 @@ from mmfuse.errors import SpecError
 from mmfuse.events import EpochEnded, Notice
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
-from mmfuse.net.batches import NetworkData, in_order, read_ahead, read_batch, shuffled
+from mmfuse.net.batches import NetworkData, in_order, read_batch, shuffled
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import PlainLoss, train_network
+from mmfuse.net.working import ahead
 from mmfuse.parts import Loss
 from mmfuse.spec import BestEpoch, TrainingSection
 from mmfuse.wiring import wire
@@ -150,7 +151,7 @@ def test_shuffled_batches_hold_every_case_once():
 
 def test_reading_ahead_keeps_order_and_hands_errors_on():
     jobs = in_order(np.arange(10), 3)
-    assert [some.tolist() for some in read_ahead(lambda some: some, jobs)] == [job.tolist() for job in jobs]
+    assert [some.tolist() for some in ahead(lambda some: some, jobs)] == [job.tolist() for job in jobs]
 
     def failing(some):
         if 4 in some:
@@ -158,8 +159,8 @@ def test_reading_ahead_keeps_order_and_hands_errors_on():
         return some
 
     with pytest.raises(OSError, match="gone"):
-        list(read_ahead(failing, jobs))
-    reader = read_ahead(lambda some: some, jobs)
+        list(ahead(failing, jobs))
+    reader = ahead(lambda some: some, jobs)
     next(reader)
     reader.close()
 
