@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
-from mmfuse.data.splits import assign, fold_numbers
+from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
+from mmfuse.data.splits import assign
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
-from mmfuse.errors import SpecError, TableError, nearest
+from mmfuse.errors import SpecError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
@@ -71,37 +72,27 @@ class Pipeline:
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
         self.events = []
-        split = np.asarray(assign(cases, self.spec.card.split, self.watch)) if split is None else split
-        split = _checked(split, len(cases))
-        self._refuse_unlearnable(cases, split)
+        split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
+        split = checked_split(split, len(cases))
+        refuse_unlearnable(cases, split, self.watch)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
-        folds = self._folds(cases, split)
+        plan, needed = self.spec.plan, self._needs_folds(split)
+        folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
         sources: dict[str, Floats] = {}
         if self.wiring.encoders:
             from mmfuse.net.predicting import fit_network
 
-            drawn = folds if self._needs_folds(split) else None
+            drawn = folds if needed else None
             self.network, sources = fit_network(
                 self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch
             )
-        table = ScoreTable(
-            sources=sources,
-            ids=cases.ids,
-            groups=cases.groups,
-            split=split,
-            folds=folds,
-            targets=cases.targets,
-            labels=cases.labels,
-            case_is=self.spec.card.cases.case_is,
-        )
-        total = len(self.wiring.decisions)
         began = time.perf_counter()
-        if total:
+        if self.wiring.decisions:
             self.watch(StepStarted("decisions", 1, 1))
-        self.decisions, self.scores = fit_decisions(
-            self.spec, self.wiring, table, _Features(self.spec, self.wiring, cases, self.network), watch=self.watch
-        )
-        if total:
+        features = _Features(self.spec, self.wiring, cases, self.network)
+        table = _table(sources, cases, split, folds)
+        self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
+        if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
         return self
 
@@ -120,42 +111,8 @@ class Pipeline:
 
     def _needs_folds(self, split: NDArray[Any]) -> bool:
         """Whether networks of folds are trained: something learns from their scores, or they serve."""
-        return self.wiring.needs_folds(bool((split == "valid").any())) or self.spec.plan.training.serve == "folds"
-
-    def _folds(self, cases: Cases, split: NDArray[Any]) -> Ints:
-        """(n,) fold of each training case; -1: in none, nobody speaks about it out of fold."""
-        folds = np.full(len(cases), -1, dtype=np.int64)
-        train = np.flatnonzero(split == "train")
-        wanted = self.spec.plan.training.folds
-        if isinstance(wanted, FoldColumn):
-            folds[train] = _folds_by_column(cases, train, wanted)
-            return folds
-        drawn = cases.take(train)
-        k = min(wanted, len(set(drawn.groups)))
-        if k < 2:
-            if self._needs_folds(split):
-                raise TableError(*_ONE_GROUP)
-            return folds
-        seed = derive(self.spec.plan.seed, "folds")
-        folds[train] = fold_numbers(drawn.groups, drawn.targets, cases.labels, k, seed)
-        return folds
-
-    def _refuse_unlearnable(self, cases: Cases, split: NDArray[Any]) -> None:
-        train = split == "train"
-        if train.sum() < 2:
-            raise TableError(f"{train.sum()} training cases", "two or more", "look at [split], or `mmfuse check`")
-        if not cases.labels:
-            raise SpecError("the card has no labels", "labels to learn", "add [labels]")
-        for index, label in enumerate(cases.labels):
-            known = set(cases.targets[train, index].tolist()) - {-1}
-            if not known:
-                raise TableError(
-                    f"label '{label.name}' is known for no training case", "some known cells", "drop the label"
-                )
-            if len(known) == 1:
-                only = label.classes[next(iter(known))]
-                text = f"label '{label.name}' has one class among the training cases ('{only}'): nothing to tell apart"
-                self.watch(Notice(text, "warning"))
+        serve = bool(self.wiring.sources) and self.spec.plan.training.serve == "folds"
+        return serve or self.wiring.needs_folds(bool((split == "valid").any()))
 
     # ── predicting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,17 +125,8 @@ class Pipeline:
         decisions = self._fitted()
         given = {} if self.network is None else self.network.predict(cases, self.watch)
         features = _Features(self.spec, self.wiring, cases, self.network)
-        blank = np.full(len(cases), "", dtype=object)
-        return ScoreTable(
-            sources=decisions.apply(given, features, len(cases)),
-            ids=cases.ids,
-            groups=cases.groups,
-            split=blank,
-            folds=np.full(len(cases), -1, dtype=np.int64),
-            targets=cases.targets,
-            labels=cases.labels,
-            case_is=self.spec.card.cases.case_is,
-        )
+        blank, none = np.full(len(cases), "", dtype=object), np.full(len(cases), -1, dtype=np.int64)
+        return _table(decisions.apply(given, features, len(cases)), cases, blank, none)
 
     def predict_proba(self, cases: Cases) -> Floats:
         """(n, columns) probabilities of the answer; NaN for a case with nothing to go by."""
@@ -225,49 +173,17 @@ class Pipeline:
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
 
 
-_ONE_GROUP = (
-    "all training cases are of one group, so no network can speak about a case whose group it has not seen",
-    "two groups or more in `train`",
-    "look at [split] and at `group` in [cases]",
-)
-
-
-def _checked(split: NDArray[Any], n: int) -> NDArray[Any]:
-    """A split that the caller made. Raises: TableError if it is not one word a case."""
-    split = np.asarray(split, dtype=object)
-    if split.shape != (n,):
-        raise TableError(f"a split of shape {split.shape}", f"({n},): one word a case")
-    odd = sorted({repr(word) for word in split} - {repr(word) for word in ("train", "valid", "test", "")})
-    if odd:
-        raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
-    return split
-
-
-def _folds_by_column(cases: Cases, train: Ints, wanted: FoldColumn) -> Ints:
-    """(len(train),) the fold of each training case: the place of its value in `predict`, -1 for any other value.
-
-    Raises: TableError for a value that no training case has, or a group that has two values: copies that did not see
-    one of its cases would have seen another.
-    """
-    where = f"{cases.table.source}, column {wanted.column}"
-    values = cases.table[wanted.column][train]
-    absent = [value for value in wanted.predict if value not in values]
-    if absent:
-        expected = f"the values of training.folds.predict: {list(wanted.predict)}"
-        raise TableError(f"no training case has {absent}", expected, nearest(absent[0], _texts(values)), where)
-    numbers = {value: number for number, value in enumerate(wanted.predict)}
-    folds = np.array([numbers.get(value, -1) for value in values], dtype=np.int64)
-    first: dict[str, tuple[int, str | None]] = {}
-    for group, fold, value in zip(cases.groups[train].tolist(), folds.tolist(), values, strict=True):
-        before = first.setdefault(group, (fold, value))
-        if before[0] != fold:
-            found = f"group '{group}' has both '{before[1]}' and '{value}'"
-            raise TableError(found, "each group whole in one fold", "name another column, or folds = 5", where)
-    return folds
-
-
-def _texts(values: NDArray[Any]) -> list[str]:
-    return sorted({value for value in values if value is not None})
+def _table(sources: dict[str, Floats], cases: Cases, split: NDArray[Any], folds: Ints) -> ScoreTable:
+    return ScoreTable(
+        sources=sources,
+        ids=cases.ids,
+        groups=cases.groups,
+        split=split,
+        folds=folds,
+        targets=cases.targets,
+        labels=cases.labels,
+        case_is=cases.card.cases.case_is,
+    )
 
 
 class _Features:

@@ -1,13 +1,17 @@
 """The house rules that a machine can check: sizes, the one door, nothing that prints, guesses or runs what it reads."""
 
 import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+GUESTS = ("builtin", "testing", "commands", "cli.py", "show.py")
 CORE = sorted((ROOT / "mmfuse").rglob("*.py"))
+FORBIDDEN = {"hasattr", "eval", "exec", "pickle.load", "pickle.loads", "joblib.load", "torch.load"}
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/mmfuse_*/**/*.py"))
 
 
@@ -15,8 +19,28 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+def code_lines(text):
+    """Lines that hold code: neither blank lines, nor comments, nor docstrings (the text under a field is one)."""
+    said = {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, node.end_lineno + 1)
+    }
+    beside = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in beside]
+    return {line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - said
+
+
+def test_code_lines_are_counted_as_the_docs_say():
+    text = '"""What."""\n\nimport os  # why\n# a remark\nX = """a\nb"""\n"""of X"""\n\n\n'
+    text += 'def f():\n    """Says."""\n    return os\n'
+    assert sorted(code_lines(text)) == [3, 5, 6, 10, 12]
+
+
 def test_the_core_stays_small():
-    assert sum(len(path.read_text().splitlines()) for path in CORE) < 9000
+    core = [path for path in CORE if path.relative_to(ROOT / "mmfuse").parts[0] not in GUESTS]
+    assert sum(len(code_lines(path.read_text())) for path in core) < 9000
 
 
 @pytest.mark.parametrize("path", CORE + PLUGINS, ids=name_of)
@@ -34,7 +58,7 @@ def test_what_is_never_called(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in {"hasattr", "eval", "exec", "pickle.load", "pickle.loads", "joblib.load", "torch.load"}, called
+            assert called not in FORBIDDEN, called
         assert not isinstance(node, ast.Global)
 
 
@@ -61,5 +85,6 @@ def test_every_public_name_exists():
 
 def test_no_registry_host_stands_in_the_project():
     hosts = re.compile(r"(pypi\.org|pythonhosted|registry\.npmjs|huggingface\.co|download\.pytorch)")
-    for path in [*CORE, *PLUGINS, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("Makefile"), *ROOT.glob("*.toml")]:
+    texts = [path for pattern in ("*.md", "docs/*.md", "Makefile", "*.toml") for path in ROOT.glob(pattern)]
+    for path in [*CORE, *PLUGINS, *texts]:
         assert not hosts.search(path.read_text()), path

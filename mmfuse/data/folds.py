@@ -1,0 +1,102 @@
+"""What a pipeline settles about its cases before anything learns: the split, what can be learnt, the folds of training.
+
+Groups stay whole: a copy that did not see one case of a group saw none of them (law 2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.cases import Cases
+from mmfuse.data.splits import fold_numbers
+from mmfuse.errors import SpecError, TableError, nearest
+from mmfuse.events import Notice, Watch
+from mmfuse.labels import Ints
+from mmfuse.spec import FoldColumn
+
+WORDS = ("train", "valid", "test", "")
+"""What a case may be; empty: in no split."""
+
+
+def checked_split(split: Any, n: int) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
+    """(n,) words of a split. Raises: TableError if it is not one word a case."""
+    split = np.asarray(split, dtype=object)
+    if split.shape != (n,):
+        raise TableError(f"a split of shape {split.shape}", f"({n},): one word a case")
+    odd = sorted({repr(word) for word in split if word not in WORDS})
+    if odd:
+        raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
+    return split
+
+
+def refuse_unlearnable(cases: Cases, split: NDArray[Any], watch: Watch) -> None:
+    """Tells of labels with one class among the training cases.
+
+    Raises: TableError for fewer than two training cases or a label that is known for none of them; SpecError for a card
+    without labels.
+    """
+    train = split == "train"
+    if train.sum() < 2:
+        raise TableError(f"{train.sum()} training cases", "two or more", "look at [split], or `mmfuse check`")
+    if not cases.labels:
+        raise SpecError("the card has no labels", "labels to learn", "add [labels]")
+    for index, label in enumerate(cases.labels):
+        known = set(cases.targets[train, index].tolist()) - {-1}
+        if not known:
+            raise TableError(
+                f"label '{label.name}' is known for no training case", "some known cells", "drop the label"
+            )
+        if len(known) == 1:
+            only = label.classes[next(iter(known))]
+            text = f"label '{label.name}' has one class among the training cases ('{only}'): nothing to tell apart"
+            watch(Notice(text, "warning"))
+
+
+def training_folds(
+    cases: Cases, split: NDArray[Any], wanted: int | FoldColumn, seed: int, needed: bool = True
+) -> NDArray[np.int64]:
+    """(n,) fold of each training case; -1: in none, nobody speaks about it out of fold.
+
+    Fewer folds than wanted where there are fewer groups.
+
+    Raises: TableError where a column's groups straddle folds, or folds are needed and there is one group alone.
+    """
+    folds = np.full(len(cases), -1, dtype=np.int64)
+    train = np.flatnonzero(split == "train")
+    if isinstance(wanted, FoldColumn):
+        folds[train] = _by_column(cases, train, wanted)
+        return folds
+    drawn = cases.take(train)
+    k = min(wanted, len(set(drawn.groups)))
+    if k >= 2:
+        folds[train] = fold_numbers(drawn.groups, drawn.targets, cases.labels, k, seed)
+    elif needed:
+        raise TableError(
+            "all training cases are of one group: no network can speak about a case whose group it has not seen",
+            "two groups or more in `train`",
+            "look at [split] and at `group` in [cases]",
+        )
+    return folds
+
+
+def _by_column(cases: Cases, train: Ints, wanted: FoldColumn) -> Ints:
+    """(len(train),) the place of each case's value in `predict`, -1 for any other value."""
+    where = f"{cases.table.source}, column {wanted.column}"
+    values = cases.table[wanted.column][train]
+    absent = [value for value in wanted.predict if value not in values]
+    if absent:
+        known = sorted({value for value in values if value is not None})
+        expected = f"the values of training.folds.predict: {list(wanted.predict)}"
+        raise TableError(f"no training case has {absent}", expected, nearest(absent[0], known), where)
+    numbers = {value: number for number, value in enumerate(wanted.predict)}
+    folds = np.array([numbers.get(value, -1) for value in values], dtype=np.int64)
+    first: dict[str, tuple[int, str | None]] = {}
+    for group, fold, value in zip(cases.groups[train].tolist(), folds.tolist(), values, strict=True):
+        before = first.setdefault(group, (fold, value))
+        if before[0] != fold:
+            found = f"group '{group}' has both '{before[1]}' and '{value}'"
+            raise TableError(found, "each group whole in one fold", "name another column, or folds = 5", where)
+    return folds
