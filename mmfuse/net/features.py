@@ -1,4 +1,5 @@
-"""What flows through the network. Nothing is pooled away that a fusion may want; a bare tensor counts as the first field."""
+"""What flows through the network. Nothing is pooled away that a fusion may want; a bare tensor counts as the first
+field."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Fused(NamedTuple):
     """What a fusion gives."""
 
     vector: Float[Tensor, "batch width"]
-    views: dict[str, tuple[Float[Tensor, "batch width"], Float[Tensor, "batch"]]] = {}  # noqa: RUF012, F821
+    views: dict[str, tuple[Float[Tensor, "batch width"], Float[Tensor, "batch"]]] = {}  # noqa: RUF012, F821, UP037
     """More vectors the head answers from in training, each with a weight a case."""
     losses: dict[str, Float[Tensor, ""]] = {}  # noqa: RUF012
     """Named, added to the training loss."""
@@ -44,11 +45,11 @@ class Outputs(NamedTuple):
 
     scores: dict[str, Scores]
     """By source: `fused`, and each modality with a side head. Logits are NaN where a source abstains."""
-    views: dict[str, tuple[Scores, Float[Tensor, "batch"]]]  # noqa: F821
+    views: dict[str, tuple[Scores, Float[Tensor, "batch"]]]  # noqa: F821, UP037
     """The head's answers from `Fused.views`, with a weight a case; in training only."""
     features: dict[str, Features]
     fused: Fused
-    present: dict[str, Bool[Tensor, "batch"]]  # noqa: F821
+    present: dict[str, Bool[Tensor, "batch"]]  # noqa: F821, UP037
 
 
 def as_features(given: Features | Tensor) -> Features:

@@ -176,7 +176,7 @@ class _Loop:
             value = self._valid_value()
             best = self._keep_if_best(epoch, value)
             left = (time.perf_counter() - began) / epoch * (epochs - epoch)
-            valid = {} if self.watched is None else {self.watched.metric: value}
+            valid = {} if self.watched is None or math.isnan(value) else {self.watched.metric: value}
             self.watch(EpochEnded(self.name, epoch, epochs, losses, valid, best, rate, left))
             if self.best_epoch and self.section.patience and epoch - self.best_epoch >= self.section.patience:
                 break

@@ -218,6 +218,20 @@ def test_a_broken_folder_is_named(tmp_path):
     assert all(tensor.device == torch.device("cpu") for tensor in read_tensors(weights).values())
 
 
+def test_a_label_or_class_that_a_network_never_saw_breaks_nothing():
+    labels = {"y": ["a", "b", "never"], "z": ["c", "d"]}
+    encoders = {"age": {"part": Flat(), "weights": "none"}}
+    spec = make_spec(
+        {"age": Numbers(column="age")}, encoders, labels=labels, training=TrainingSection(epochs=2, batch=3)
+    )
+    y, z = ["a", "b"] * 10, [*["c", "d"] * 4, *[None] * 12]
+    cases = make_cases(spec, {"age": range(20), "y": y, "z": z}, 20)
+    split = np.array(["train"] * 16 + ["valid"] * 4, dtype=object)
+    folds = np.where(split == "train", np.arange(20) // 8, -1)
+    _, scores = fit_network(spec, wire(spec), cases, split, folds, device="cpu")
+    assert np.isfinite(scores["fused"]).all()
+
+
 def test_impossible_folds_are_refused():
     spec, wiring, cases, split, folds = memo_case(training=MEMO.model_copy(update={"epochs": 1}))
     with pytest.raises(SpecError, match="every training case"):
