@@ -40,13 +40,21 @@ class Profile:
         self.decimal = table.decimal
         self.raw = Counter(word for word in table[name] if word is not None)
         """Words as they stand."""
-        self.blanks = Counter({word: count for word, count in self.raw.items() if word.lower() in BLANKS})
-        """Words that look like missing values."""
+        blanks = {word for word in self.raw if word.lower() in BLANKS}
+        self.blanks = Counter({word: self.raw[word] for word in self.raw if word in blanks | self._odd(blanks)})
+        """Words that look like missing values: known ones, and a few that stand among numbers."""
         self.counts: Counter[str] = Counter()
         """Words in their one form, without `blanks`."""
         for word, count in self.raw.items():
             if word not in self.blanks:
                 self.counts[canonical(word, table.decimal)] += count
+
+    def _odd(self, blanks: set[str]) -> set[str]:
+        """The at most three words that stand among numbers, where at least four in five other cells hold one."""
+        words = {word for word in self.raw if word not in blanks}
+        odd = {word for word in words if math.isnan(number(canonical(word, self.decimal)))}
+        cells, strange = (sum(self.raw[word] for word in some) for some in (words, odd))
+        return odd if len(odd) <= 3 < len(words - odd) and strange <= 0.2 * cells else set()
 
     @property
     def known(self) -> int:

@@ -195,3 +195,13 @@ def test_real_tables_lose_their_leaks():
     tree, _ = describe(read_table(Path(DATA) / "milk10k" / "metadata.csv"))
     assert all(name in tree["columns"] for name in ("MONET_hair", "MONET_pigmented"))
     assert tree["cases"]["group"] == "lesion_id"
+
+
+def test_a_word_among_numbers_is_proposed_as_missing():
+    table = Table.of(
+        {"id": [str(i) for i in range(30)], "depth": ["k. A." if i % 10 == 0 else f"{i / 7:.2f}" for i in range(30)]}
+    )
+    card, notes = describe(table)
+    assert "k. A." in card["cases"]["missing"]
+    assert card["modalities"]["meta"]["numeric"] == ["depth"]
+    assert any("k. A." in note for note in notes)
