@@ -6,7 +6,8 @@ An unknown knob is refused, a reserved one where its class is made; no knob is e
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+import types
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,4 +43,10 @@ class Part(Node):
         if reserved:
             raise TypeError(
                 f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
+            )
+        empty = [knob for knob, field in cls.model_fields.items() if types.NoneType in get_args(field.annotation)]
+        if empty:
+            raise TypeError(
+                f"{cls.__name__} has knobs {empty} that may be None, which no TOML file can say; let empty text, 0 or ()"
+                " stand for what is left out"
             )

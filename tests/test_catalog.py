@@ -1,0 +1,235 @@
+"""The catalog: lazy, each plugin apart from the others, everything with its origin, clashes by both names."""
+
+import hashlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import mmfuse
+from mmfuse.catalog import Catalog
+from mmfuse.errors import PluginError, SpecError
+from mmfuse.events import Notice
+from mmfuse.hooks import hookimpl
+from mmfuse.parts import DecisionFusion, Encoder, SecondStage
+
+
+class Plain(Encoder):
+    """A plain encoder.
+
+    With more to say.
+    """
+
+
+class Bringing:
+    def __init__(self, *parts, recipes=()):
+        self.parts, self.recipes = parts, recipes
+
+    @hookimpl
+    def mmfuse_parts(self):
+        return list(self.parts)
+
+    @hookimpl
+    def mmfuse_recipes(self):
+        return list(self.recipes)
+
+
+class Other(Bringing):
+    pass
+
+
+def alone(*plugins, **options):
+    return Catalog(*plugins, installed=False, builtin=False, **options)
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def failure(catalog, name):
+    return next(plugin.failure for plugin in catalog.plugins if plugin.name == name)
+
+
+def test_parts_are_found_with_who_brought_them():
+    (entry,) = alone(Bringing(Plain)).entries
+    assert (entry.role, entry.name, entry.part, entry.origin) == ("encoder", "plain", Plain, "given")
+    assert entry.about == "A plain encoder."
+    assert alone(Bringing(Plain)).find("encoder", "plain") is Plain
+    assert alone().entries == ()
+
+
+def test_builtin_parts_arrive_by_the_same_hooks():
+    catalog = Catalog(installed=False)
+    assert [plugin.name for plugin in catalog.plugins] == ["builtin"]
+    assert {"timm", "mlp", "linear"} <= set(catalog.names("encoder"))
+    assert all(entry.origin == "mmfuse" and entry.version == mmfuse.__version__ for entry in catalog.entries)
+    assert not catalog.failures
+
+
+def test_nothing_is_found_before_it_is_asked_for(tmp_path):
+    file = write(tmp_path, "loud.py", "raise SystemExit('imported')")
+    catalog = alone(files=[file])
+    assert "_loaded" not in vars(catalog)
+    assert "SystemExit: imported" in failure(catalog, "loud")
+
+
+def test_a_broken_plugin_is_named_with_its_reason_and_left_out(tmp_path):
+    for name, text in {
+        "raises": "1 / 0",
+        "syntax": "def (",
+        "misspelt": "import mmfuse\n@mmfuse.hookimpl\ndef mmfuse_part(): return []",
+        "unmarked": "def mmfuse_parts(): return []",
+        "empty": "x = 1",
+        "wrong_arguments": "import mmfuse\n@mmfuse.hookimpl\ndef mmfuse_parts(cli): return []",
+        "hook_raises": "import mmfuse\n@mmfuse.hookimpl\ndef mmfuse_parts(): raise KeyError('boo')",
+        "no_list": "import mmfuse\n@mmfuse.hookimpl\ndef mmfuse_parts(): return 3",
+        "no_part": "import mmfuse\n@mmfuse.hookimpl\ndef mmfuse_parts(): return [int]",
+    }.items():
+        write(tmp_path, f"{name}.py", text)
+    catalog = alone(Bringing(Plain), files=sorted(tmp_path.glob("*.py")))
+    assert catalog.names("encoder") == ("plain",)
+    expected = {
+        "raises": "import: ZeroDivisionError: division by zero",
+        "syntax": "SyntaxError",
+        "misspelt": "did you mean 'mmfuse_parts'?",
+        "unmarked": "@mmfuse.hookimpl",
+        "empty": "no hook is in it",
+        "wrong_arguments": "PluginValidationError",
+        "hook_raises": "mmfuse_parts: KeyError: 'boo'",
+        "no_list": "not iterable",
+        "no_part": "fills no role",
+    }
+    for name, words in expected.items():
+        assert words in failure(catalog, name)
+        assert name in catalog.failures
+    assert failure(catalog, "Bringing") == ""
+    with pytest.raises(SpecError, match="left out because they failed: empty, hook_raises"):
+        catalog.find("encoder", "missing")
+
+
+def test_a_file_is_known_by_its_content(tmp_path):
+    text = """
+    import mmfuse
+    class FromFile(mmfuse.Encoder):
+        "Of a file."
+    @mmfuse.hookimpl
+    def mmfuse_parts():
+        return [FromFile]
+    """
+    one = write(tmp_path, "mine.py", text)
+    (tmp_path / "b").mkdir()
+    other = write(tmp_path / "b", "mine.py", text.replace("FromFile", "Second"))
+    catalog = alone(files=[one, other, tmp_path / "missing.py"])
+    assert catalog.names("encoder") == ("from-file", "second")
+    first, second, missing = catalog.plugins
+    assert first.sha256 == hashlib.sha256(one.read_bytes()).hexdigest()
+    assert (first.origin, first.parts, second.parts, first.name) == (str(one), 1, 1, "mine")
+    assert first.name != second.name
+    assert "check the path after --plugin" in missing.failure
+    assert [entry.origin for entry in catalog.entries] == [str(one), str(other)]
+
+
+def test_a_clash_names_both_who_bring_it():
+    class Twin(Encoder):
+        name = "plain"
+
+    catalog = alone(Bringing(Plain), Other(Twin))
+    with pytest.raises(PluginError, match="encoder 'plain' is brought by given and by given"):
+        catalog.find("encoder", "plain")
+    assert "brought by" in failure(catalog, "Other")
+    assert alone(Bringing(Plain), Other(Plain)).find("encoder", "plain") is Plain
+
+
+def test_decisions_and_second_stages_share_one_name_space():
+    class Rule(DecisionFusion):
+        name = "one"
+
+    class Stage(SecondStage):
+        name = "one"
+
+    with pytest.raises(PluginError, match="'one' is brought by"):
+        alone(Bringing(Rule), Other(Stage)).find("decision", "one")
+    with pytest.raises(SpecError, match="no stage is called 'one'"):
+        alone(Bringing(Rule)).find("stage", "one")
+
+
+def test_a_newer_contract_is_refused_by_name_and_the_others_stay():
+    class FromTheFuture(Encoder):
+        contract = Encoder.contract + 1
+
+    catalog = alone(Bringing(FromTheFuture, Plain))
+    assert catalog.names("encoder") == ("plain",)
+    text = failure(catalog, "Bringing")
+    assert "'from-the-future' is written for contract 2 of role 'encoder'" in text
+    assert "update mmfuse" in text
+
+
+def test_unknown_names_get_the_nearest_one():
+    with pytest.raises(SpecError, match="no encoder is called 'plane'\n  mend: did you mean 'plain'"):
+        alone(Bringing(Plain)).find("encoder", "plane")
+
+
+def test_recipes_are_named_by_their_file_and_told_by_their_first_line(tmp_path):
+    path = write(tmp_path, "quick.toml", "# A quick one.\nseed = 1\n")
+    catalog = alone(Bringing(recipes=[path]))
+    assert catalog.recipes["quick"].about == "A quick one."
+    assert catalog.recipes["quick"].path == path
+    again = alone(Bringing(recipes=[path]), Other(recipes=[path, tmp_path / "missing.toml"]))
+    assert "recipe 'quick' is brought by given and by given" in failure(again, "Other")
+    assert "missing.toml" in failure(again, "Other")
+
+
+def test_a_watcher_that_raises_is_told_once_and_no_longer_asked():
+    seen, asked = [], []
+
+    class Good:
+        @hookimpl
+        def mmfuse_watch(self, event):
+            seen.append(event)
+
+    class Bad:
+        @hookimpl
+        def mmfuse_watch(self, event):
+            asked.append(event)
+            raise ValueError("no ink")
+
+    catalog = alone(Good(), Bad())
+    told = [catalog.watch(Notice(text)) for text in ("one", "two")]
+    assert told == [("plugin 'Bad' no longer watches: mmfuse_watch: ValueError: no ink",), ()]
+    assert [event.text for event in seen] == ["one", "two"]
+    assert len(asked) == 1
+    assert "no ink" in failure(catalog, "Bad")
+
+
+def test_commands_of_a_broken_plugin_do_not_hinder_others():
+    calls = []
+
+    class Bad:
+        @hookimpl
+        def mmfuse_commands(self, cli):
+            raise RuntimeError("no")
+
+    class Good:
+        @hookimpl
+        def mmfuse_commands(self, cli):
+            calls.append(cli)
+
+    catalog = alone(Bad(), Good())
+    catalog.commands("cli")
+    assert calls == ["cli"]
+    assert "mmfuse_commands: RuntimeError: no" in failure(catalog, "Bad")
+
+
+def test_the_catalog_loads_nothing_heavy():
+    heavy = ("torch", "pandas", "scipy", "sklearn", "pyarrow", "timm", "kornia", "xgboost", "skops")
+    code = f"""
+    import sys, mmfuse
+    catalog = mmfuse.Catalog()
+    assert catalog.entries and catalog.recipes
+    print([name for name in {heavy} if name in sys.modules])
+    """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,145 @@
+"""Roles and knobs: names, what is refused when a part's class is made, what a part may leave out."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+from pydantic import ValidationError
+
+import mmfuse
+from mmfuse.errors import SpecError
+from mmfuse.knobs import RESERVED, Node, Part
+from mmfuse.parts import (
+    ROLES,
+    DecisionFusion,
+    Encoder,
+    FeatureFusion,
+    FlowShape,
+    Metric,
+    Modality,
+    Reader,
+    SecondStage,
+    Step,
+)
+
+
+class TinyConvNet2D(Encoder):
+    """A tiny one."""
+
+    width: int = 8
+    steps: tuple[Step, ...] = ()
+
+
+class Blur(Step):
+    """Blurs."""
+
+    radius: float = 1.0
+
+
+def test_a_part_is_called_like_its_class_in_kebab_case():
+    assert TinyConvNet2D.name == "tiny-conv-net2-d"
+    assert Blur.name == "blur"
+
+    class SVM(SecondStage):
+        pass
+
+    class MLPHead(Encoder):
+        name: ClassVar[str] = "mlp-x"
+
+    assert (SVM.name, MLPHead.name) == ("svm", "mlp-x")
+
+
+def test_a_name_is_not_inherited():
+    class Sharper(Blur):
+        pass
+
+    assert (Blur.name, Sharper.name) == ("blur", "sharper")
+
+
+@pytest.mark.parametrize("knob", RESERVED)
+def test_reserved_knobs_are_refused_where_the_class_is_made(knob):
+    with pytest.raises(TypeError, match=rf"Mine has knobs \['{knob}'\].*give them other names"):
+        type("Mine", (Encoder,), {"__annotations__": {knob: int}, knob: 3, "__module__": __name__})
+
+
+@pytest.mark.parametrize("kind", [int | None, "str | None", Literal["a"] | None])
+def test_a_knob_that_may_be_none_is_refused(kind):
+    with pytest.raises(TypeError, match=r"Mine has knobs \['depth'\] that may be None.*empty text"):
+        type("Mine", (Encoder,), {"__annotations__": {"depth": kind}, "depth": None, "__module__": __name__})
+
+
+def test_knobs_are_frozen_and_unknown_ones_refused():
+    part = TinyConvNet2D(width=4)
+    with pytest.raises(ValidationError, match="frozen"):
+        part.width = 5
+    with pytest.raises(ValidationError, match="widht"):
+        TinyConvNet2D(widht=4)
+    assert part == TinyConvNet2D(width=4) != TinyConvNet2D()
+
+
+def test_parts_may_hold_parts_and_be_keys():
+    part = TinyConvNet2D(steps=(Blur(radius=2),))
+    assert part.steps[0].radius == 2
+    assert len({part, TinyConvNet2D(steps=(Blur(radius=2),)), TinyConvNet2D()}) == 2
+
+
+def test_every_role_has_a_name_of_its_own_and_a_contract():
+    names = [role.role for role in ROLES]
+    assert len(set(names)) == len(ROLES) == 12
+    assert all(name and role.contract >= 1 and role.__doc__ for name, role in zip(names, ROLES, strict=True))
+    assert all(issubclass(role, Part) and issubclass(role, Node) for role in ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.role)
+def test_what_a_role_asks_for_has_no_default(role):
+    made = type("Empty", (role,), {"__module__": __name__})()
+    method = {
+        "modality": lambda: made.fit(None),
+        "step": lambda: made.apply(None),
+        "augmentation": lambda: made.build(),
+        "encoder": lambda: made.build((3, 8, 8)),
+        "fusion": lambda: made.build({}),
+        "head": lambda: made.build(3, None),
+        "loss": lambda: made.build(None, None),
+        "pretext": lambda: made.build(None, None, 3),
+        "decision": lambda: made.fit(None, None, None, None),
+        "stage": lambda: made.estimator(0),
+        "metric": lambda: made.score(None, None, None, None),
+        "adapter": lambda: made.tidy(Path()),
+    }[role.role]
+    with pytest.raises(NotImplementedError):
+        method()
+
+
+def test_what_a_role_says_by_itself():
+    assert FeatureFusion().needs == ("vector",)
+    assert (FeatureFusion().arity, FeatureFusion().symmetric, FeatureFusion().objections({})) == ((2, 0), False, ())
+    assert (DecisionFusion().arity, DecisionFusion().per_view) == ((1, 0), False)
+    assert not Modality().is_image
+    assert Metric().larger_is_better
+    assert (SecondStage().trusts, SecondStage().calibrate, SecondStage.suffix) == ((), "auto", "skops")
+    assert (Reader().dtype, Reader().files(None), Reader().fingerprint()) == ("float32", (), "")
+    assert Reader().flags(["row", "row"]) == ("", "")
+    assert FlowShape(8) == (8, (), None)
+
+
+def test_an_encoder_that_ships_no_weights_refuses_a_path_and_leaves_pretrained_alone():
+    assert TinyConvNet2D().start(None, "pretrained") is None
+    with pytest.raises(SpecError, match=r"'tiny-conv-net2-d' cannot start from 'x\.safetensors'"):
+        TinyConvNet2D().start(None, "x.safetensors")
+
+
+def test_the_language_loads_nothing_heavy():
+    heavy = ("torch", "pandas", "scipy", "sklearn", "pyarrow", "PIL", "timm", "kornia", "xgboost")
+    code = f"import sys, mmfuse.parts, mmfuse.spec; print([name for name in {heavy} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_door_names_nothing_twice_and_refuses_what_it_has_not():
+    assert len(mmfuse.__all__) == len(set(mmfuse.__all__))
+    assert set(dir(mmfuse)) == set(mmfuse.__all__)
+    with pytest.raises(AttributeError, match="no public name 'Nonsense'"):
+        _ = mmfuse.Nonsense
