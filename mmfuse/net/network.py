@@ -14,14 +14,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mmfuse.errors import MmfuseError, PartError, SpecError
+from mmfuse.errors import SpecError
 from mmfuse.labels import Labels
 from mmfuse.net.features import Features, Fused, Outputs, Scores, as_features, as_fused, as_scores
 from mmfuse.net.freezing import hold_all, hold_named
+from mmfuse.net.measuring import check_head, measure_encoder, measure_fusion
 from mmfuse.net.presence import Present, single_case_safe
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.standin import StandIn
-from mmfuse.parts import FlowShape, Part
+from mmfuse.parts import FlowShape
 from mmfuse.seeds import derive
 from mmfuse.spec import Spec
 from mmfuse.wiring import FUSED, Wiring
@@ -71,13 +72,15 @@ class FusionNetwork(nn.Module):
         if section.fusion != "":
             with seeds.of("fusion"):
                 self.fusion = section.fusion.build(flows)
-            width = self._measure_fusion(section.fusion)
+            who = Present(torch.ones(2, dtype=torch.bool), torch.device("cpu"))
+            blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
+            width = measure_fusion(self.fusion, section.fusion, blank)
         widths = {source: width if source == FUSED else self.widths[source] for source in self.sources}
         for source in self.sources:
             if section.head != "":
                 with seeds.of("head", source):
                     head = section.head.build(widths[source], labels)
-                _check_head(head, section.head, widths[source], labels)
+                check_head(head, section.head, widths[source], labels)
                 self.heads[module_key(source)] = head
         self.train()
 
@@ -102,15 +105,7 @@ class FusionNetwork(nn.Module):
             raise SpecError(
                 f"one encoder for unequal shapes: {found}", "equal shapes", "the same `size`, or share = false", where
             )
-        return _measure_encoder(self.encoders[key], line.part, shapes[modality], where)
-
-    def _measure_fusion(self, part: Part) -> int:
-        present = {modality: torch.ones(2, dtype=torch.bool) for modality in self.modalities}
-        who = Present(present[self.modalities[0]], torch.device("cpu"))
-        blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
-        assert self.fusion is not None
-        vector = as_fused(_blank_pass(self.fusion, part, "network.fusion", blank, present)).vector
-        return _width(vector, part, "network.fusion")
+        return measure_encoder(self.encoders[key], line.part, shapes[modality], where)
 
     def standin(self, modality: str) -> StandIn:
         found = self.standins[module_key(modality)]
@@ -210,51 +205,3 @@ def _answer(head: nn.Module, vector: Tensor, who: Present, columns: int) -> Scor
     tokens = None if given.tokens is None else who.spread(given.tokens, 0.0)
     attention = {name: who.spread(tensor, 0.0) for name, tensor in given.attention.items()}
     return Scores(who.spread(given.logits.float(), torch.nan), tokens, attention)
-
-
-# ── sizes, by a blank pass ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _blank_pass(module: nn.Module, part: Part, where: str, *given: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    """What `module` gives for a blank input, in eval mode."""
-    was = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            return module(*given)
-    except MmfuseError:
-        raise
-    except Exception as error:
-        found = f"{part.role} '{part.name}' fails on a blank input: {type(error).__name__}: {error}"
-        raise PartError(
-            found, "a module that takes what its role's contract says", "mend the part or its knobs", where
-        ) from error
-    finally:
-        module.train(was)
-
-
-def _width(vector: Tensor, part: Part, where: str) -> int:
-    if vector.dim() != 2 or len(vector) != 2:
-        found = f"{part.role} '{part.name}' gives a vector of shape {tuple(vector.shape)} for 2 cases"
-        raise PartError(found, "(2, width)", "pool what is left over; maps and tokens have fields of their own", where)
-    return vector.shape[1]
-
-
-def _measure_encoder(module: nn.Module, part: Part, shape: tuple[int, ...], where: str) -> FlowShape:
-    given = as_features(_blank_pass(module, part, where, torch.zeros(2, *shape)))
-    width = _width(given.vector, part, where)
-    tokens = given.tokens
-    wrong = [tuple(level.shape) for level in given.maps if level.dim() != 4 or len(level) != 2]
-    wrong += [tuple(tokens.shape)] if tokens is not None and (tokens.dim() != 3 or len(tokens) != 2) else []
-    if wrong:
-        found = f"encoder '{part.name}' gives maps or tokens of shape {wrong} for 2 cases"
-        raise PartError(found, "maps (2, channels, height, width), tokens (2, tokens, width)", "mend the part", where)
-    maps = tuple((level.shape[1], level.shape[2], level.shape[3]) for level in given.maps)
-    return FlowShape(width, maps, None if tokens is None else (tokens.shape[1], tokens.shape[2]))
-
-
-def _check_head(module: nn.Module, part: Part, width: int, labels: Labels) -> None:
-    logits = as_scores(_blank_pass(module, part, "network.head", torch.zeros(2, width))).logits
-    if logits.shape != (2, labels.columns):
-        found = f"head '{part.name}' gives scores of shape {tuple(logits.shape)} for 2 cases"
-        raise PartError(found, f"(2, {labels.columns}): all classes of all labels", "mend the part", "network.head")
