@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.events import Progress, Watch, silent
+from mmfuse.events import Watch, silent
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY, VIEWS
-from mmfuse.net.working import answering_batch, answers
+from mmfuse.net.working import Meter, answering_batch, answers
 
 RawScores = dict[str, NDArray[np.float32]]
 """{source: (views, cases, columns)}, NaN where the source abstains."""
@@ -47,11 +47,12 @@ def answer(
         return found
 
     out, done = blank_scores(network.sources, len(views), len(index), network.columns), 0
+    meter = Meter(watch, "predicting", len(index))
     for job, found in zip(jobs, answers(network, read, logits, jobs, device, images), strict=True):
         for source, scores in found.items():
             out[source][:, done : done + len(job)] = scores
         done += len(job)
-        watch(Progress("predicting", done, len(index)))
+        meter.add(len(job))
     return out
 
 

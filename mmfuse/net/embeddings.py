@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmfuse.data.cache import Store
-from mmfuse.events import Progress, Watch
+from mmfuse.events import Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import as_features
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.weights import content_hash
-from mmfuse.net.working import answering_batch, answers
+from mmfuse.net.working import Meter, answering_batch, answers
 from mmfuse.parts import Encoder, Reader
 
 if TYPE_CHECKING:
@@ -53,10 +53,9 @@ def frozen_vectors(
     """
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], Vectors]]:
-        done = 0
+        meter = Meter(watch, f"features of {what}" + (f" ({view})" if view != IDENTITY else ""), len(positions))
         for some, vectors in _run(module, block, np.asarray(positions), view, batch):
-            done += len(some)
-            watch(Progress(f"features of {what}" + (f" ({view})" if view != IDENTITY else ""), done, len(positions)))
+            meter.add(len(some))
             yield some, vectors
 
     present = np.flatnonzero(block.present)

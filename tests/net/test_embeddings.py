@@ -73,7 +73,7 @@ def test_each_picture_is_encoded_once(given):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert found.dtype == np.float32
     assert Counted.calls == 1 + 8  # a probe, and what is present and distinct
-    assert [event.done for event in events if isinstance(event, Progress)] == [4, 8]
+    assert [event.done for event in events if isinstance(event, Progress)][-1] == 8
     again = vectors(module, Counting(), block, reader)
     assert np.array_equal(found, again)
     assert Counted.calls == 9 + 1
