@@ -47,6 +47,6 @@ class Part(Node):
         empty = [knob for knob, field in cls.model_fields.items() if types.NoneType in get_args(field.annotation)]
         if empty:
             raise TypeError(
-                f"{cls.__name__} has knobs {empty} that may be None, which no TOML file can say; let empty text, 0 or ()"
+                f"{cls.__name__} has knobs {empty} that may be None, which TOML cannot say; let empty text, 0 or ()"
                 " stand for what is left out"
             )

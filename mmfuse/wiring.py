@@ -187,16 +187,16 @@ def _check_network(
     elif len(encoders) > 1:
         least, most = network.fusion.arity
         if len(encoders) < least or (most and len(encoders) > most):
-            expected = f"{least} to {most}" if most else f"{least} or more"
-            faults.add(
-                "network.fusion",
-                f"{len(encoders)} encoded modalities: {list(encoders)}",
-                f"{expected} for '{network.fusion.name}'",
-            )
+            found = f"{len(encoders)} encoded modalities: {list(encoders)}"
+            faults.add("network.fusion", found, f"{_count(least, most)} for '{network.fusion.name}'")
         for objection in network.fusion.objections({name: uses[name] for name in encoders}):
             faults.add("network.fusion", objection)
     if network.head != "" and not spec.card.labels:
         faults.add("network.head", "the card has no labels", "labels for the head to answer", "add [labels]")
+
+
+def _count(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}" if most else f"{least} or more"
 
 
 def _best_sources(spec: Spec, sources: Sequence[str], uses: dict[str, str], faults: Faults) -> tuple[str, ...]:
@@ -235,9 +235,11 @@ def _decisions(
         if isinstance(line.part, DecisionFusion) and reads:
             least, most = line.part.arity
             if len(reads) < least or (most and len(reads) > most):
-                expected = f"{least}" if least == most else f"{least} to {most}" if most else f"{least} or more"
-                gathered = f"{len(reads)} sources: {list(reads)}"
-                faults.add(f"{where}.reads", gathered, f"{expected} for '{line.part.name}'", "put a `mean` before it")
+                found, expected = (
+                    f"{len(reads)} sources: {list(reads)}",
+                    f"{_count(least, most)} for '{line.part.name}'",
+                )
+                faults.add(f"{where}.reads", found, expected, "put a `mean` before it")
         if decision.is_stage and line.learn in ("valid", "valid-reused"):
             faults.add(f"{where}.learn", f"a second stage learns on '{line.learn}'", "train", "leave `learn` out")
         for modality in features:
