@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from mmfuse.errors import PartError, SpecError
 from mmfuse.events import EpochEnded, Notice, Watch
@@ -25,7 +24,6 @@ from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
 from mmfuse.net.devices import make_fabric
-from mmfuse.net.features import Outputs
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
@@ -108,28 +106,6 @@ class Learner(nn.Module):
         return {**own, **outputs.fused.losses}
 
 
-class PlainLoss(nn.Module):
-    """Cross-entropy, meant over the known targets of each label, over labels by weight, over sources; for plans that
-    name no loss."""
-
-    def __init__(self, labels: Labels) -> None:
-        super().__init__()
-        self.labels = labels
-
-    def forward(self, outputs: Outputs, targets: Tensor, progress: float) -> dict[str, Tensor]:
-        losses = {}
-        for source, given in outputs.scores.items():
-            terms, total = [], 0.0
-            for i, (label, part) in enumerate(zip(self.labels, self.labels.slices.values(), strict=True)):
-                rows = (targets[:, i] >= 0) & ~given.logits[:, part].isnan().any(dim=1)
-                if label.weight > 0 and bool(rows.any()):
-                    terms.append(label.weight * cross_entropy(given.logits[rows, part], targets[rows, i]))
-                    total += label.weight
-            if terms:
-                losses[source] = torch.stack(terms).sum() / total
-        return losses
-
-
 class _Loop:
     """One training: what stays the same over epochs, and what is best so far."""
 
@@ -150,7 +126,11 @@ class _Loop:
         self.spec, self.section, self.device, self.watch, self.name = spec, spec.plan.training, device, watch, name
         self.fabric: Fabric = make_fabric(device, self.section.precision)
         part, counts = self.section.loss, labels.counts(data.targets[train])
-        loss = PlainLoss(labels) if part == "" else part.build(labels, counts)
+        if part == "":
+            raise SpecError(
+                "no loss is named", "a loss", "read the plan by mmfuse.load, which names one", "training.loss"
+            )
+        loss = part.build(labels, counts)
         if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.to(device)

@@ -13,7 +13,7 @@ from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.batches import NetworkData, in_order, read_batch, shuffled
 from mmfuse.net.network import FusionNetwork
-from mmfuse.net.training import PlainLoss, train_network
+from mmfuse.net.training import train_network
 from mmfuse.net.working import ahead
 from mmfuse.parts import Loss
 from mmfuse.spec import BestEpoch, TrainingSection
@@ -219,17 +219,12 @@ def test_unknown_labels_teach_nothing():
     assert all(torch.equal(before[name], parameter) for name, parameter in with_none.named_parameters())
 
 
-def test_the_plain_loss_against_numpy():
-    spec = make_spec({"age": Numbers(column="age")}, {"age": Flat()}, labels={
-        "y": ["a", "b"], "z": {"classes": ["c", "d", "e"], "weight": 2.0}})  # fmt: skip
-    network = FusionNetwork(spec, wire(spec), {"age": (1,)}, spec.card.label_set)
-    outputs = network({"age": torch.randn(5, 1)}, {"age": torch.tensor([True, True, False, True, True])})
-    targets = torch.tensor([[0, 2], [1, -1], [1, 1], [-1, 0], [0, 1]])
-    found = PlainLoss(spec.card.label_set)(outputs, targets, 0.0)["fused"]
-    logs = spec.card.label_set.log_softmax(outputs.scores["fused"].logits.detach().numpy().astype(float))
-    y = -np.mean([logs[0, 0], logs[1, 1], logs[4, 0]])
-    z = -np.mean([logs[0, 2 + 2], logs[3, 2], logs[4, 2 + 1]])
-    assert found.item() == pytest.approx((y + 2 * z) / 3, rel=1e-5)
+def test_a_plan_without_a_loss_is_refused():
+    spec, wiring = two_pictures(training=TrainingSection(epochs=1, batch=8))
+    section = spec.plan.training.model_copy(update={"loss": ""})
+    bare = spec.model_copy(update={"plan": spec.plan.model_copy(update={"training": section})})
+    with pytest.raises(SpecError, match=r"training\.loss"):
+        train(bare, wiring, pictures_data())
 
 
 def test_the_fusions_losses_are_added():

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmfuse.builtin.losses import CrossEntropy
 from mmfuse.data.cases import Cases
 from mmfuse.data.table import Table
 from mmfuse.learnt import Learnt
@@ -210,6 +211,8 @@ class Brighten(Augmentation):
 def make_spec(modalities, encoders, *, labels=None, fusion="", head=None, side_heads=False, **plan):
     """A spec of tiny parts."""
     training = plan.pop("training", TrainingSection(epochs=2, batch=8))
+    if training.loss == "":
+        training = training.model_copy(update={"loss": CrossEntropy()})
     network = NetworkSection(
         encoders=encoders,
         fusion=fusion,
