@@ -29,7 +29,7 @@ Readers = dict[str, Reader]
 def fit_readers(spec: Spec, wiring: Wiring, cases: Cases, train: Ints) -> Readers:
     """The readers of all encoded modalities, learnt from the cases at `train` alone."""
     modalities = {modality: spec.card.modalities[modality] for modality in sorted(wiring.encoders)}
-    return {name: modality.fit(cases.rows(train, columns=modality.columns)) for name, modality in modalities.items()}
+    return {name: modality.fit(cases.rows(train)) for name, modality in modalities.items()}
 
 
 def known_once(spec: Spec, wiring: Wiring, modality: str) -> bool:
