@@ -5,7 +5,7 @@ A modality's `use` stands for all modalities of that use that have no line of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
@@ -91,7 +91,7 @@ def wire(spec: Spec, faults: Faults | None = None) -> Wiring:
             for name, line in spec.plan.augment.items()
         ),
         sources,
-        _best_sources(spec, sources, uses, gathered),
+        _best_sources(spec, sources, uses, encoders, gathered),
         _decisions(spec, sources, uses, encoders, gathered),
     )
     for name, (line, modalities) in zip(spec.plan.augment, wiring.augment, strict=True):
@@ -199,13 +199,15 @@ def _count(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least} to {most}" if most else f"{least} or more"
 
 
-def _best_sources(spec: Spec, sources: Sequence[str], uses: dict[str, str], faults: Faults) -> tuple[str, ...]:
+def _best_sources(
+    spec: Spec, sources: Sequence[str], uses: dict[str, str], encoders: Mapping[str, object], faults: Faults
+) -> tuple[str, ...]:
     if not sources:
         return ()
     best = spec.plan.training.best
     if best.metric and best.metric not in METRICS:
         faults.add("training.best.metric", f"no metric is called '{best.metric}'", mend=nearest(best.metric, METRICS))
-    return _sources(best.sources, sources, uses, "training.best.sources", faults)
+    return _sources(best.sources, sources, uses, encoders, "training.best.sources", faults)
 
 
 def _decisions(
@@ -221,8 +223,9 @@ def _decisions(
         where = f"decisions.{name}"
         if name in above or name in uses or name in uses.values():
             faults.add(where, f"'{name}' is already a source, a modality or a use", mend="give it another name")
-        reads = _sources(line.reads, above, uses, f"{where}.reads", faults)
-        features = _modalities(line.features, uses, f"{where}.features", faults, may_be_empty=bool(line.reads))
+        reads = _sources(line.reads, above, uses, encoders, f"{where}.reads", faults)
+        named = bool(line.reads) or any(word in uses or word in uses.values() for word in line.features)
+        features = _modalities(line.features, uses, f"{where}.features", faults, may_be_empty=named)
         decision = WiredDecision(name, line, reads, features)
         if not decision.is_stage and line.features:
             faults.add(
@@ -286,8 +289,15 @@ _USES = ("image", "table", "vector")
 
 
 def _sources(
-    words: Sequence[str], known: Sequence[str], uses: dict[str, str], where: str, faults: Faults
+    words: Sequence[str],
+    known: Sequence[str],
+    uses: dict[str, str],
+    encoders: Mapping[str, object],
+    where: str,
+    faults: Faults,
 ) -> tuple[str, ...]:
+    """Sources that `words` name; a use stands for the side heads of its modalities. Where one modality alone is encoded
+    there are no side heads: beside `fused`, which is its own, its name and use stand for nothing more."""
     found: dict[str, None] = {}
     for word in words:
         group = [name for name, use in uses.items() if use == word and name in known]
@@ -295,6 +305,8 @@ def _sources(
             found[word] = None
         elif group:
             found.update(dict.fromkeys(group))
+        elif len(encoders) == 1 and FUSED in words and word in {*encoders, *(uses[name] for name in encoders)}:
+            continue
         elif word in uses.values() or (word in uses and FUSED in known):
             faults.add(
                 where,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -120,7 +121,7 @@ class FittedStage:
         columns = stage.labels.columns
         answers = Answers(np.zeros(columns, bool), np.zeros(columns, bool), np.zeros(columns), np.zeros(columns))
         estimators = []
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, _one_thread():
             warnings.simplefilter("always")
             for number, label in enumerate(stage.labels):
                 known = np.flatnonzero(table.targets[index, number] >= 0)
@@ -141,9 +142,11 @@ class FittedStage:
         inputs, anything = self.filling.matrix(blocks)
         if anything.any():
             weights = np.zeros((int(anything.sum()), labels.columns))
-            for estimator, part in zip(self.estimators, labels.slices.values(), strict=True):
-                columns = np.arange(part.start, part.stop)[self.answers.seen[part]]
-                weights[:, columns] = 1.0 if estimator is None else self._answer(estimator, inputs[anything], columns)
+            with _one_thread():
+                for estimator, part in zip(self.estimators, labels.slices.values(), strict=True):
+                    columns = np.arange(part.start, part.stop)[self.answers.seen[part]]
+                    given = inputs[anything]
+                    weights[:, columns] = 1.0 if estimator is None else self._answer(estimator, given, columns)
             p[anything] = labels.normalise(weights)
         return p
 
@@ -184,6 +187,13 @@ class FittedStage:
             for number, label in enumerate(stage.labels)
         ]
         return cls(stage, readers, Filling.load(folder / "filling"), answers, tuple(estimators))
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """One BLAS thread: on tables of hundreds of cases several threads wait for each other far longer than they work."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def _reader_files(path: Path) -> dict[str, str]:
