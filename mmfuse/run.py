@@ -159,6 +159,9 @@ def write(pipeline: Pipeline, folder: Path) -> None:
         if folder.is_dir():
             folder.rmdir()
         work.rename(folder)
+    except RunError as error:
+        faults = [dataclasses.replace(f, where=f.where.replace(str(work), str(folder))) for f in error.faults]
+        raise RunError(faults) from error
     except OSError as error:
         raise RunError(
             f"cannot be written: {error.strerror or error}",

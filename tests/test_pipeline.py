@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_new_cases_need_no_labels(fitted):
 def test_metadata_alone_needs_no_network_and_no_torch():
     code = """
     import sys
-    sys.path.insert(0, "tests")
+    sys.path.insert(0, sys.argv[1])
     import numpy as np
     from cohort import cases_of, pipeline_of
     pipeline = pipeline_of(network="", decisions={"stage": {"use": "straight", "features": ["table", "vector"]}})
@@ -111,7 +112,8 @@ def test_metadata_alone_needs_no_network_and_no_torch():
     assert np.isfinite(pipeline.predict_proba(cases)).all()
     print([name for name in ("torch", "timm", "kornia", "xgboost") if name in sys.modules])
     """
-    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", textwrap.dedent(code), str(Path(__file__).parent)]
+    out = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (out.stdout.strip(), out.stderr) == ("[]", "")
 
 
