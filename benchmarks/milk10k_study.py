@@ -1,9 +1,9 @@
-"""Frozen features on MILK10k: is the sound recipe worse than logistic regressions on the same features, and does fusion help?
+"""Frozen features on MILK10k: is the sound recipe worse than logistic regressions on the same features; does fusion help?
 
     MMFUSE_DATA=FOLDER MMFUSE_WEIGHTS=FILE.safetensors python benchmarks/milk10k_study.py [RECIPE …]
 
-FOLDER holds `milk10k/` as the ISIC archive gives it (and a `split.csv`); FILE holds ImageNet weights of timm's tf_efficientnet_lite0.
-Seeds 0, 1, 2 change everything but the split; differences are paired, of the mean over seeds of the probabilities and seed by seed.
+FOLDER holds `milk10k/` as the ISIC archive gives it (and a `split.csv`); FILE holds ImageNet weights of timm's
+tf_efficientnet_lite0. Seeds 0, 1, 2 change everything but the split; differences are paired, seed by seed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     for recipe in sys.argv[1:] or ["first-look", "two-stage"]:
         runs = {seed: fitted(recipe, seed) for seed in SEEDS}
         answer = list(runs[0].sources)[-1]
-        baselines = [name for name in runs[0].sources if name.startswith("logistic")]
+        baselines = [name for name in runs[0].sources if name == "baseline" or name.startswith("logistic-")]
         for seed, scores in runs.items():
             figures = mmfuse.evaluate(scores, on="test")["sources"]
             line = ", ".join(f"{name} {value['diagnosis']['macro-auc']:.3f}" for name, value in figures.items())

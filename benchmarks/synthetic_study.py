@@ -2,8 +2,9 @@
 
     python benchmarks/synthetic_study.py [--cases 600]
 
-Prints, on held-out cases of all seeds together (patients resampled, 95 %): fused against each single image on the synergy label, `final`
-against `scheme1` on every label, and every source's lower bound beside the ideal observer of the modalities it sees.
+Prints, on held-out cases of all seeds together (patients resampled, 95 %): fused against each single image on the
+synergy label, `final` against `scheme1` on every label, and every source's lower bound beside the ideal observer of the
+modalities it sees.
 """
 
 from __future__ import annotations
@@ -88,9 +89,8 @@ def main() -> None:
         for source in scores.sources:
             value, low = lower_bound(scores, source, index)
             best, _ = lower_bound(ideal, subsets.get(source, "clinic+derm+meta"), index)
-            print(
-                f"{label:14} {source:10} {value:.3f} ({low:.3f})  {best:.3f}  {'ok' if low <= best else 'ABOVE THE IDEAL'}"
-            )
+            verdict = "ok" if low <= best else "ABOVE THE IDEAL"
+            print(f"{label:14} {source:10} {value:.3f} ({low:.3f})  {best:.3f}  {verdict}")
 
 
 if __name__ == "__main__":
