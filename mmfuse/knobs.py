@@ -1,13 +1,12 @@
 """Frozen knobs: what parts and the sections of a spec have in common.
 
-An unknown knob is refused, a reserved one where its class is made; no knob is ever None.
+An unknown knob is refused, a reserved one where its class is made.
 """
 
 from __future__ import annotations
 
 import re
-import types
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,10 +42,4 @@ class Part(Node):
         if reserved:
             raise TypeError(
                 f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
-            )
-        empty = [knob for knob, field in cls.model_fields.items() if types.NoneType in get_args(field.annotation)]
-        if empty:
-            raise TypeError(
-                f"{cls.__name__} has knobs {empty} that may be None, which TOML cannot say; let empty text, 0 or ()"
-                " stand for what is left out"
             )

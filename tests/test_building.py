@@ -5,6 +5,8 @@ import random
 import tomllib
 
 import pytest
+from specs import CARD, PLAN
+from specs import tree as small
 
 import mmfuse
 from mmfuse.building import Broken, build, tree
@@ -12,8 +14,6 @@ from mmfuse.errors import Faults, MmfuseError, SpecError
 from mmfuse.parts import Encoder, Step
 from mmfuse.spec import Card, LabelLine, NetworkSection, Plan, TrainingSection
 from mmfuse.toml import read
-from specs import CARD, PLAN
-from specs import tree as small
 
 CATALOG = mmfuse.Catalog(installed=False)
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -62,12 +62,6 @@ def test_a_name_is_not_inherited():
 def test_reserved_knobs_are_refused_where_the_class_is_made(knob):
     with pytest.raises(TypeError, match=rf"Mine has knobs \['{knob}'\].*give them other names"):
         type("Mine", (Encoder,), {"__annotations__": {knob: int}, knob: 3, "__module__": __name__})
-
-
-@pytest.mark.parametrize("kind", [int | None, "str | None", Literal["a"] | None])
-def test_a_knob_that_may_be_none_is_refused(kind):
-    with pytest.raises(TypeError, match=r"Mine has knobs \['depth'\] that may be None.*empty text"):
-        type("Mine", (Encoder,), {"__annotations__": {"depth": kind}, "depth": None, "__module__": __name__})
 
 
 def test_knobs_are_frozen_and_unknown_ones_refused():
