@@ -1,4 +1,4 @@
-"""Frozen features on MILK10k: is the sound recipe worse than logistic regressions on the same features; does fusion help?
+"""Frozen features on MILK10k: is the sound recipe worse than logistic regressions on the same features?
 
     MMFUSE_DATA=FOLDER MMFUSE_WEIGHTS=FILE.safetensors python benchmarks/milk10k_study.py [RECIPE …]
 

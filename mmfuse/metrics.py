@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmfuse.errors import TableError, nearest
 from mmfuse.labels import Floats, Ints, Labels
@@ -178,6 +179,23 @@ def macro_auc(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = 
     return np.stack(blocks, axis=-1) if blocks else np.empty((len(columns), 0))
 
 
+def counted(p: Floats, targets: Ints, labels: Labels) -> NDArray[np.bool_]:
+    """(columns,) whether a class has at least 10 cases, and 10 others, among those known and spoken about."""
+    out = np.zeros(labels.columns, dtype=bool)
+    for index, part in enumerate(labels.slices.values()):
+        answered = (targets[:, index] >= 0) & ~np.isnan(p[:, part]).any(axis=1)
+        counts = np.bincount(targets[answered, index], minlength=part.stop - part.start)
+        out[part] = np.minimum(counts, answered.sum() - counts) >= FEWEST
+    return out
+
+
+def counted_macro_auc(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
+    """The macro AUC over the classes that are `counted` among all cases given; NaN where there is none."""
+    columns = np.where(counted(p, targets, labels), class_auc(p, targets, labels, weight), np.nan)
+    blocks = [_mean(columns[:, part]) for part in labels.slices.values()]
+    return np.stack(blocks, axis=-1) if blocks else np.empty((len(columns), 0))
+
+
 METRICS: Mapping[str, Score] = {
     "accuracy": accuracy,
     "balanced-accuracy": balanced_accuracy,
@@ -187,6 +205,9 @@ METRICS: Mapping[str, Score] = {
     "brier": brier,
 }
 """Every metric by the name that specs and results use."""
+
+REPORTED: Mapping[str, Score] = {**METRICS, "macro-auc": counted_macro_auc}
+"""What evaluations and comparisons show: the same metrics, the macro AUC over classes with enough cases."""
 
 LARGER_IS_BETTER = frozenset({"accuracy", "balanced-accuracy", "macro-f1", "macro-auc"})
 
@@ -256,19 +277,17 @@ def evaluate(table: Scored, on: str = "test") -> Evaluation:
 
 def _figures(p: Floats, targets: Ints, labels: Labels) -> dict[str, dict[str, Any]]:
     """All metrics of one source, label by label."""
-    by_metric = {name: score(p, targets, labels, None)[0] for name, score in METRICS.items()}
-    aucs = class_auc(p, targets, labels)[0]
+    by_metric = {name: score(p, targets, labels, None)[0] for name, score in REPORTED.items()}
+    enough = counted(p, targets, labels)
     out: dict[str, dict[str, Any]] = {}
     for index, label in enumerate(labels):
         part = labels.slices[label.name]
         answered = (targets[:, index] >= 0) & ~np.isnan(p[:, part]).any(axis=1)
         counts = np.bincount(targets[answered, index], minlength=len(label.classes))
-        enough = np.minimum(counts, answered.sum() - counts) >= FEWEST
         figures: dict[str, Any] = {"cases": int(answered.sum())}
         figures.update({name: _number(values[index]) for name, values in by_metric.items()})
-        figures["macro-auc"] = _number(float(aucs[part][enough].mean())) if enough.any() else None
         figures["left_out"] = {
-            name: int(n) for name, n, ok in zip(label.classes, counts, enough, strict=True) if not ok
+            name: int(n) for name, n, ok in zip(label.classes, counts, enough[part], strict=True) if not ok
         }
         out[label.name] = figures
     return out

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Floats
-from mmfuse.metrics import METRICS
+from mmfuse.metrics import REPORTED
 from mmfuse.seeds import generator
 
 LEVEL = 0.95
@@ -51,14 +51,15 @@ def paired_difference(
     replicates: int = 2000,
     seed: int = 0,
 ) -> Difference:
-    """`metric` of source `one` minus that of `other` on the same cases, with a 95 % percentile interval.
+    """`metric`, as evaluations show it, of source `one` minus that of `other` on the same cases, with a 95 % interval
+    (percentiles of the bootstrap).
 
     Over the label named, or meant over all labels by their weight. Cases about which either source abstains are left
     out of both.
 
     Raises: SpecError for an unknown metric, source or label, or where there is nothing to resample.
     """
-    for word, known in ((metric, METRICS), (one, table.sources), (other, table.sources)):
+    for word, known in ((metric, REPORTED), (one, table.sources), (other, table.sources)):
         if word not in known:
             raise SpecError(f"nothing is called '{word}'", mend=nearest(word, known))
     if label and label not in table.labels.names:
@@ -70,7 +71,7 @@ def paired_difference(
     if len(np.unique(groups)) < 2:
         raise SpecError(f"{len(np.unique(groups))} groups in '{on}' about which both sources speak", "two or more")
     weight = np.concatenate([np.ones((1, int(both.sum()))), bootstrap_weights(groups, replicates, seed)])
-    values = [METRICS[metric](p[both], chosen.targets[both], chosen.labels, weight) for p in (first, second)]
+    values = [REPORTED[metric](p[both], chosen.targets[both], chosen.labels, weight) for p in (first, second)]
     gap = _over_labels(values[0] - values[1], table, label)
     drawn = gap[1:][~np.isnan(gap[1:])]
     if np.isnan(gap[0]) or not len(drawn):

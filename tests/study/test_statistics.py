@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmfuse import Label, Labels, ScoreTable, SpecError, bootstrap_weights, paired_difference
+from mmfuse import Label, Labels, ScoreTable, SpecError, bootstrap_weights, evaluate, paired_difference
 
 LABELS = Labels([Label("d", ("a", "b")), Label("e", ("x", "y", "z"), weight=2.0)])
 
@@ -71,3 +71,13 @@ def test_unknown_words_are_refused():
         paired_difference(table(), "goood", "poor", metric="accuracy")
     with pytest.raises(SpecError, match="accuracy"):
         paired_difference(table(), "good", "poor", metric="acuracy")
+
+
+def test_the_macro_auc_is_that_of_evaluations():
+    """Rare classes are left out of both, or the difference would not be that of the figures shown."""
+    scores = table(60)
+    scores.targets[:, 1] = np.where(np.arange(60) < 4, 2, scores.targets[:, 1] % 2)
+    shown = evaluate(scores, on="test")["sources"]
+    gap = paired_difference(scores, "good", "poor", metric="macro-auc", label="e").value
+    assert shown["good"]["e"]["left_out"] == {"z": 4}
+    assert gap == pytest.approx(shown["good"]["e"]["macro-auc"] - shown["poor"]["e"]["macro-auc"])
