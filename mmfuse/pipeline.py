@@ -146,8 +146,13 @@ class Pipeline:
 
     def flags(self, cases: Cases) -> tuple[str, ...]:
         """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
-        self._fitted()
-        return tuple("" for _ in range(len(cases))) if self.network is None else self.network.flags(cases)
+        readers, rows = self._fitted().readers, cases.rows()
+        told = [("",) * len(cases)]
+        if self.network is not None:
+            readers = {**readers, **self.network.readers}
+            told.append(self.network.flags(cases))
+        told += [reader.flags(rows) for reader in readers.values()]  # type: ignore[attr-defined]  # a Reader
+        return tuple("; ".join(filter(None, of_case)) for of_case in zip(*told, strict=True))
 
     def _fitted(self) -> FittedDecisions:
         if self.decisions is None:

@@ -57,6 +57,14 @@ class Wiring(NamedTuple):
     def all_sources(self) -> tuple[str, ...]:
         return (*self.sources, *(decision.name for decision in self.decisions))
 
+    def sees(self, source: str) -> tuple[str, ...]:
+        """The modalities that a source's answers rest on, by way of all that it reads."""
+        found = {source} & set(self.encoders) if source != FUSED else set(self.encoders)
+        for decision in self.decisions:
+            if decision.name == source:
+                found = {*decision.features, *(name for read in decision.reads for name in self.sees(read))}
+        return tuple(sorted(found))
+
     def needs_folds(self, has_valid: bool) -> bool:
         """Whether anything learns from the network's scores of training cases."""
         speaks_of_network = set(self.sources)

@@ -88,6 +88,21 @@ def test_a_case_with_nothing_has_no_prediction():
     assert pipeline.flags(new)[0] == "nothing is present"
 
 
+@pytest.mark.parametrize("plan", [{"decisions": TWO_STAGES}, ALONE], ids=["network", "metadata alone"])
+def test_what_training_never_saw_is_flagged(plan, tmp_path):
+    pipeline = pipeline_of(**plan)
+    pipeline.fit(cases_of(pipeline.spec))
+    cells = columns(n=4)
+    cells["age"], cells["sex"], cells["e0"] = ["0", "1e6", "0", "0"], ["f", "f", "x", None], ["0", "0", "0", "0"]
+    new = cases_of(pipeline.spec, cells)
+    flags = pipeline.flags(new)
+    assert (flags[0], flags[3]) == ("", "")
+    assert flags[1].startswith("age 1e+06 (training: ")
+    assert flags[2] == "sex 'x' (not in training)"
+    pipeline.save(tmp_path / "run")
+    assert mmfuse.Pipeline.load(tmp_path / "run", catalog=pipeline.catalog, device="cpu").flags(new) == flags
+
+
 def test_new_cases_need_no_labels(fitted):
     cells = columns(n=6)
     for name in ("sign", "grade", "split", "half"):

@@ -1,4 +1,7 @@
-"""The parts and recipes that come with mmfuse. A guest: it uses the same door and hooks as every plugin, and brings only what a plugin could."""
+"""The parts and recipes that come with mmfuse.
+
+A guest: it uses the same door and hooks as every plugin, and brings only what a plugin could.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,6 @@ def mmfuse_parts() -> list[type[Part]]:
     """Every part that is defined in this package's light modules."""
     found: list[type[Part]] = []
     for room in _ROOMS:
-        if not (Path(__file__).parent / f"{room}.py").exists():
-            continue
         module = import_module(f"mmfuse.builtin.{room}")
         found += [
             value

@@ -91,20 +91,18 @@ def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:
 def show_beside_ideal(app: App, pipeline: Pipeline, evaluation: dict[str, Any], best: dict[str, Any]) -> None:
     """Balanced accuracy of every source beside what is possible with the modalities it sees."""
     modalities = pipeline.spec.card.modalities
-    every, encoded = "+".join(modalities), "+".join(pipeline.wiring.encoders)
     rows: list[tuple[Cell, ...]] = []
     for label in evaluation["counts"]:
         for source, figures in evaluation["sources"].items():
-            sees = source if source in modalities else encoded if source == "fused" else every
+            sees = "+".join(pipeline.wiring.sees(source))
             possible = best["sources"][sees][label]["balanced-accuracy"]
             rows.append((label, source, sees, figures[label]["balanced-accuracy"], possible))
     app.screen.heading("balanced accuracy beside the ideal observer of the same modalities")
     app.screen.table(("label", "source", "sees", "reached", "ideal"), rows)
     app.screen.text("On few cases chance may lift a source above the ideal; over many cohorts none stays there.")
-    single = {name: figures for name, figures in evaluation["sources"].items() if name in modalities}
-    if single and SYNERGY in evaluation["counts"]:
-        fused = evaluation["sources"]["fused"][SYNERGY]["balanced-accuracy"]
-        alone = {name: figures[SYNERGY]["balanced-accuracy"] for name, figures in single.items()}
-        words = ", ".join(f"{name} {value:.3f}" for name, value in alone.items())
-        verdict = "beats each image alone" if fused > max(alone.values()) else "does not beat each image alone"
-        app.screen.text(f"\n{SYNERGY}, which only the images together answer: fused {fused:.3f} {verdict} ({words})")
+    scores = pipeline.scores
+    assert scores is not None
+    app.screen.text(f"\n{SYNERGY}, which only the images together answer, balanced accuracy:")
+    for name in pipeline.wiring.encoders:
+        gap = mmfuse.paired_difference(scores, "fused", name, metric="balanced-accuracy", label=SYNERGY)
+        app.screen.text(f"fused minus {name} alone: {gap}, of {gap.groups} patients")

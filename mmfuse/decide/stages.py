@@ -43,6 +43,12 @@ class FittedDecisions:
 
     fitted: Mapping[str, Speaker]
 
+    @property
+    def readers(self) -> dict[str, Learnt]:
+        """{modality: reader} of all that second stages read beside scores, vectors of frozen encoders left out."""
+        learnt = [speaker.readers for speaker in self.fitted.values() if isinstance(speaker, FittedStage)]
+        return {name: reader for readers in learnt for name, reader in readers.items() if reader is not None}
+
     def apply(self, sources: Mapping[str, Floats], features: FeatureSource, n: int) -> dict[str, Floats]:
         """The sources of `n` new cases, with one more for each decision: (1, n, columns) log-probabilities, NaN where
         it abstains.

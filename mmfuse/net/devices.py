@@ -1,13 +1,18 @@
-"""Which device works, and in which precision."""
+"""Which device works, in which precision, and what torch finds on this machine."""
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeVar
+
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from mmfuse.errors import SpecError, nearest
 
 DEVICES = ("auto", "cpu", "cuda")
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def choose_device(word: str) -> torch.device:
@@ -41,3 +46,27 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
             "precision 16-mixed on the CPU", "auto, 32-true or bf16-mixed", "precision = auto", "training.precision"
         )
     return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
+
+
+def ready(network: Module, device: torch.device) -> Module:
+    """The network on its device, in eval mode, channels last in memory where it convolves images."""
+    if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(device).eval()
+
+
+class Hardware(NamedTuple):
+    """What torch can use here."""
+
+    threads: int
+    """That torch works with on the CPU."""
+    cuda: tuple[str, ...]
+    """The name of each CUDA device; empty: none that torch can use."""
+    cuda_build: str
+    """The CUDA version torch was built for; empty: a build for the CPU alone."""
+
+
+def hardware() -> Hardware:
+    """Looks; changes nothing."""
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Hardware(torch.get_num_threads(), tuple(names), torch.version.cuda or "")

@@ -22,7 +22,7 @@ from mmfuse.events import Watch, silent
 from mmfuse.labels import Floats, Labels
 from mmfuse.net.answering import RawScores, answer
 from mmfuse.net.assembling import Assembler, Readers, image_modalities
-from mmfuse.net.devices import choose_device
+from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.presence import Pattern, patterns_of
 from mmfuse.net.training import Trained
@@ -96,11 +96,15 @@ class FittedNetwork:
         block = inputs.blocks({modality: reader})[modality]
         return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
 
+    @property
+    def readers(self) -> Readers:
+        """{modality: reader} of the network that speaks first; those of folds learnt on some of the cases each."""
+        return next(iter(self.members.values())).readers
+
     def flags(self, cases: Cases, watch: Watch = silent) -> tuple[str, ...]:
         """For each case why its prediction wants care: a pattern of presence that training never showed; empty:
         nothing."""
-        member = next(iter(self.members.values()))
-        blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(member.readers)
+        blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(self.readers)
         known = self.presence_patterns
         return tuple(
             "" if not known or pattern in known else _flag(pattern)
@@ -164,14 +168,6 @@ def _load_member(
     patterns = frozenset(tuple(pattern) for pattern in told["patterns"])
     trained = Trained(told["epochs"], told["best_epoch"], math.nan if value is None else float(value), patterns)
     return Member(ready(network, device), readers, trained, tuple(told["counts"]))
-
-
-def ready(network: FusionNetwork, device: torch.device) -> FusionNetwork:
-    """The network on its device, in eval mode, images channels last where it convolves them."""
-    if any(isinstance(layer, torch.nn.Conv2d) for layer in network.modules()):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.to(device).eval()
-    return network
 
 
 def views_of(spec: Spec, wiring: Wiring, readers: Readers) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from mmfuse.labels import Ints
 from mmfuse.metrics import log_loss
 from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, fit_readers, known_once
-from mmfuse.net.devices import choose_device
-from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, ready, views_of
+from mmfuse.net.devices import choose_device, ready
+from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import Trained, train_network
 from mmfuse.net.weights import start_weights

@@ -23,12 +23,11 @@ from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
-from mmfuse.net.devices import make_fabric
+from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.network import FusionNetwork
-from mmfuse.net.optimising import make_optimiser
+from mmfuse.net.optimising import make_optimiser, rate_factor
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
 from mmfuse.net.randomness import own_randomness, reseed
-from mmfuse.net.schedule import rate_factor
 from mmfuse.net.views import IDENTITY
 from mmfuse.net.watching import Watched
 from mmfuse.net.working import ahead, fitting_threads
@@ -131,10 +130,7 @@ class _Loop:
                 "no loss is named", "a loss", "read the plan by mmfuse.load, which names one", "training.loss"
             )
         loss = part.build(labels, counts)
-        if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.to(device)
-        learner = Learner(network, loss)
+        learner = Learner(ready(network, device), loss)
         self.learner, self.optimiser = self.fabric.setup(learner, make_optimiser(self.section, learner, device))
         self.augmenter = Augmenter(wiring, data.vectors, device)
         best = self.section.best

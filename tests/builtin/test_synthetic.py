@@ -11,12 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from mmfuse import Cases, TableError, generator, load, load_card
+from mmfuse import Cases, TableError, generator, load, load_card, read_table
 from mmfuse.builtin.cohort import pictures, release
 from mmfuse.builtin.cohort.canvas import Canvas
 from mmfuse.builtin.cohort.model import LABELS, Model
 from mmfuse.builtin.cohort.observer import posteriors
-from mmfuse.builtin.cohort.release import read_truth
 from mmfuse.builtin.cohort.sampling import draw
 from mmfuse.builtin.synthetic import Synthetic
 
@@ -154,14 +153,15 @@ def test_the_demo_recipe_runs_on_the_card(drawn):
 
 def test_truth_tells_each_case_and_its_ideal_posteriors(drawn):
     folder, tidy = drawn
-    truth = read_truth(folder / "truth.csv")
-    cohort = draw(Model(), 24, 0)
-    assert truth.ids.tolist() == tidy.table["lesion_id"].tolist()
-    assert (truth.targets == np.stack([cohort.truth[name] for name in LABELS], axis=1)).all()
-    ideal = posteriors(Model(), cohort)
-    assert set(truth.ideal) == set(ideal)
+    truth, cohort = read_table(folder / "truth.csv"), draw(Model(), 24, 0)
+    assert truth["lesion_id"].tolist() == tidy.table["lesion_id"].tolist()
+    for name, classes in LABELS.items():
+        assert truth[f"true:{name}"].tolist() == [classes[k] for k in cohort.truth[name]]
+    ideal, columns = posteriors(Model(), cohort), Model().labels.column_names
+    assert {name.split(":")[1] for name in truth.names if name.startswith("ideal:")} == set(ideal)
     for subset, block in ideal.items():
-        np.testing.assert_array_equal(truth.ideal[subset], block)
+        told = np.stack([truth.numbers(f"ideal:{subset}:{column}") for column in columns], axis=1)
+        np.testing.assert_array_equal(told, block)
 
 
 def test_knobs_are_refused_outside_their_range():

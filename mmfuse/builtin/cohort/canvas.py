@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Plane = NDArray[np.float32]
-"""(size, size)."""
-Picture = NDArray[np.float32]
-"""(size, size, 3), RGB in [0, 1]."""
+Plane = NDArray[np.floating]
+"""(size, size), single precision."""
+Picture = NDArray[np.floating]
+"""(size, size, 3), RGB in [0, 1], single precision."""
 
 _FINE = 3
 """Spots and hairs are drawn this many times larger and then averaged, which smooths their edges."""

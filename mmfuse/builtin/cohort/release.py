@@ -8,7 +8,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,9 @@ from mmfuse.builtin.cohort.model import (
     SEXES,
     SITES,
     STRUCTURE,
-    Floats,
     Model,
 )
-from mmfuse.builtin.cohort.observer import SUBSETS, posteriors, subset_name
+from mmfuse.builtin.cohort.observer import posteriors
 from mmfuse.builtin.cohort.sampling import Cohort
 
 RELEASE = "mmfuse synthetic cohort"
@@ -127,31 +126,6 @@ def _truth_rows(model: Model, cohort: Cohort) -> Iterator[list[str]]:
             *(_VALUES[a][cohort.shown[m][a][case]] if cohort.images[m][case] else "" for m, a in shown),
             *("" if np.isnan(p) else repr(float(p)) for block in ideal.values() for p in block[case]),
         ]
-
-
-class Truth(NamedTuple):
-    """What `truth.csv` tells, for benchmarks."""
-
-    ids: NDArray[np.str_]
-    targets: NDArray[np.int64]
-    """(cases, labels) true classes, those that the table leaves out included."""
-    ideal: dict[str, Floats]
-    """{subset: (cases, columns)} ideal posteriors, NaN where nothing of the subset is present."""
-
-
-def read_truth(path: Path) -> Truth:
-    """Reads a `truth.csv`."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    labels = Model().labels
-    targets = [[label.classes.index(row[f"true:{label.name}"]) for label in labels] for row in rows]
-    ideal = {
-        name: np.array(
-            [[float(row[f"ideal:{name}:{column}"] or "nan") for column in labels.column_names] for row in rows]
-        )
-        for name in map(subset_name, SUBSETS)
-    }
-    return Truth(np.array([row["lesion_id"] for row in rows]), np.array(targets), ideal)
 
 
 # ── table and card ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -73,7 +73,7 @@ class Cohort:
 
 def pick(prior: tuple[float, ...] | NDArray[np.floating], u: float) -> int:
     """The value at `u` in [0, 1) of the cumulated chances."""
-    return int(min(np.searchsorted(np.cumsum(prior), u, side="right"), len(prior) - 1))
+    return min(int(np.searchsorted(np.cumsum(prior), u, side="right")), len(prior) - 1)
 
 
 def show(true: int, classes: int, flip: float, u: float) -> int:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from mmfuse.errors import SpecError
-from mmfuse.net.optimising import make_optimiser
-from mmfuse.net.schedule import rate_factor
+from mmfuse.net.optimising import make_optimiser, rate_factor
 from mmfuse.spec import TrainingSection
 
 
