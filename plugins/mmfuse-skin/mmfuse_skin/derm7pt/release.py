@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmfuse import Faults, Table, TableError, nearest, read_table
+from mmfuse import Faults, Table, TableError, nearest
+from mmfuse_skin.columns import read_columns
 from mmfuse_skin.derm7pt import facts
 
 LAYOUT = (
@@ -61,8 +62,7 @@ def read_release(release: Path) -> Release:
     """
     folder = _find(release)
     path = folder / "meta" / "meta.csv"
-    meta = read_table(path)
-    _require(meta, facts.COLUMNS, path)
+    meta = read_columns(path, facts.COLUMNS)
     lists = {split: _positions(folder / "meta" / f"{split}_indexes.csv") for split in facts.SPLITS}
     return Release(folder, meta, lists, _split(lists, len(meta), folder), _grouped(meta), _images(meta, folder))
 
@@ -132,20 +132,9 @@ def _find(release: Path) -> Path:
     return folder
 
 
-def _require(table: Table, columns: Sequence[str], path: Path) -> None:
-    faults = Faults()
-    for column in columns:
-        if column not in table.names:
-            faults.add(
-                str(path), f"no column '{column}'", f"columns {', '.join(columns)}", nearest(column, table.names)
-            )
-    faults.raise_as(TableError)
-
-
 def _positions(path: Path) -> list[int]:
     """Zero-based row positions in file order."""
-    table = read_table(path)
-    _require(table, ("indexes",), path)
+    table = read_columns(path, ("indexes",))
     faults = Faults()
     for row, word in enumerate(table["indexes"]):
         if word is None or not word.isdecimal():

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmfuse import Faults, Table, TableError, nearest, read_table
+from mmfuse import Faults, Table, TableError, nearest
+from mmfuse_skin.columns import read_columns
 
 METADATA = ("supplements/training_input.csv", "MILK10k_Training_Metadata.csv", "metadata.csv")
 GROUND_TRUTH = ("supplements/training_gt.csv", "MILK10k_Training_GroundTruth.csv", "groundtruth.csv")
@@ -75,15 +76,7 @@ def _table(folder: Path, names: Sequence[str], columns: Sequence[str]) -> Table:
         raise TableError(
             "the folder has none of its names", " or ".join(names), "name the unpacked folder of MILK10k", str(folder)
         )
-    table = read_table(path)
-    faults = Faults()
-    for column in columns:
-        if column not in table.names:
-            faults.add(
-                str(path), f"no column '{column}'", f"columns {', '.join(columns)}", nearest(column, table.names)
-            )
-    faults.raise_as(TableError)
-    return table
+    return read_columns(path, columns)
 
 
 def _rows(metadata: Table) -> dict[str, dict[str, int]]:
