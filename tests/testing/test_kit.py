@@ -1,87 +1,98 @@
 """Each check of the conformance kit bites: a planted bad part is refused by it, and a good one passes all."""
 
-import bad_light_parts as light
-import bad_torch_parts as heavy
+import bad_decisions
+import bad_encoders
+import bad_heads
+import bad_inputs
 import pytest
 
 from mmfuse import PartError
 from mmfuse.testing import Refusal, check, checks
 
 GOOD = [
-    light.Plain(),
-    light.Mean(),
-    light.Stage(),
-    light.Accuracy(),
-    light.Number(),
-    heavy.Good(),
-    heavy.FusionOf(),
-    heavy.GoodHead(),
-    heavy.LossOf(),
-    heavy.Brighten(),
+    bad_inputs.Plain(),
+    bad_decisions.Mean(),
+    bad_decisions.Stage(),
+    bad_decisions.Accuracy(),
+    bad_inputs.Number(),
+    bad_encoders.Good(),
+    bad_encoders.FusionOf(),
+    bad_heads.GoodHead(),
+    bad_heads.LossOf(),
+    bad_heads.Brighten(),
 ]
 
 BAD = {
-    "has a name and a line about itself": [light.Nameless(), light.Silent()],
-    "has frozen knobs": [light.Loose()],
-    "refuses an unknown knob": [light.TakesAll()],
-    "has no knob that is none": [light.NoneKnob()],
-    "survives spec to toml to spec": [light.Odd()],
-    "gives finite features of one shape for 1 and 3 cases": [heavy.NoPooling(), heavy.CoarseFirst()],
-    "keeps cases apart": [heavy.BatchMean(), heavy.BatchFusion(), heavy.BatchHead(), heavy.SharedLight()],
+    "has a name and a line about itself": [bad_inputs.Nameless(), bad_inputs.Silent()],
+    "has frozen knobs": [bad_inputs.Loose()],
+    "refuses an unknown knob": [bad_inputs.TakesAll()],
+    "has no knob that is none": [bad_inputs.NoneKnob()],
+    "survives spec to toml to spec": [bad_inputs.Odd()],
+    "gives finite features of one shape for 1 and 3 cases": [bad_encoders.NoPooling(), bad_encoders.CoarseFirst()],
+    "keeps cases apart": [
+        bad_encoders.BatchMean(),
+        bad_encoders.BatchFusion(),
+        bad_heads.BatchHead(),
+        bad_heads.SharedLight(),
+    ],
     "leaves its input and the random state alone": [
-        heavy.InPlace(),
-        heavy.Dice(),
-        heavy.DiceFusion(),
-        heavy.InPlaceHead(),
-        heavy.PaintsOver(),
+        bad_encoders.InPlace(),
+        bad_encoders.Dice(),
+        bad_encoders.DiceFusion(),
+        bad_heads.InPlaceHead(),
+        bad_heads.PaintsOver(),
     ],
-    "lets the gradient reach every trainable weight": [heavy.Idle(), heavy.IdleFusion(), heavy.IdleHead()],
-    "comes back from its state dict": [heavy.Forgets(), heavy.ForgetsFusion(), heavy.ForgetsHead()],
+    "lets the gradient reach every trainable weight": [
+        bad_encoders.Idle(),
+        bad_encoders.IdleFusion(),
+        bad_heads.IdleHead(),
+    ],
+    "comes back from its state dict": [bad_encoders.Forgets(), bad_encoders.ForgetsFusion(), bad_heads.ForgetsHead()],
     "moves to a device whole": [
-        heavy.LeftBehind(),
-        heavy.LeftBehindFusion(),
-        heavy.LeftBehindHead(),
-        heavy.LeftBehindLoss(),
+        bad_encoders.LeftBehind(),
+        bad_encoders.LeftBehindFusion(),
+        bad_heads.LeftBehindHead(),
+        bad_heads.LeftBehindLoss(),
     ],
-    "gives one finite vector a case for 1 and 3 cases": [heavy.FlatFusion()],
-    "runs every presence pattern": [heavy.DividesByNobody()],
-    "does not mind the order of modalities": [heavy.ByOrder()],
-    "is symmetric if it says so": [heavy.SaysSymmetric()],
-    "refuses or takes unequal widths": [heavy.NoMend()],
-    "gives well formed views and losses": [heavy.WrongView()],
-    "ignores the content of absent cells": [heavy.DividesByNobody()],
-    "gives finite logits over all columns for 1 and 3 cases": [heavy.OneLabelHead()],
-    "gives finite terms and gradients": [heavy.NanLoss()],
-    "lets unknown labels weigh nothing": [heavy.UnknownLoss()],
-    "is zero where nothing is known": [heavy.OffsetLoss()],
-    "is smaller for better answers": [heavy.Backwards()],
-    "leaves the random state alone": [heavy.DiceLoss()],
-    "draws for each case from its generator alone": [heavy.GlobalDraw()],
-    "gives images of the same shape in 0 1": [heavy.Overexposed()],
-    "answers with probabilities that sum to one": [light.Unnormalised()],
-    "leaves out sources that abstain": [light.Guesses()],
-    "learns where sources abstain": [light.NeedsAll()],
-    "learns where nothing is known": [light.NeedsTargets()],
-    "decides each case by itself": [light.Crowd()],
-    "gives the same scores after save and load": [light.Hidden()],
-    "leaves its input alone": [light.SpoilsScores()],
-    "makes a bare classifier": [light.Regresses()],
-    "learns two and three classes": [light.TwoOnly()],
-    "gives the same for the same seed": [light.Unseeded()],
-    "leaves its table alone": [light.SpoilsTable()],
-    "is stored without pickle": [light.Unstorable()],
-    "gives one value a replicate and label": [light.OneNumber()],
-    "weighs cases": [light.Weightless()],
-    "lets unknown and silent cases weigh nothing": [light.CountsUnknown()],
-    "prefers right answers": [light.UpsideDown()],
-    "does not mind the order of cases": [light.FirstHalf()],
-    "reads one array of the shape it names": [light.Doubles()],
-    "takes an empty row as absent": [light.NeverAbsent()],
-    "reads each row by itself": [light.Ranks()],
-    "reads the same after save and load": [light.Forgetful()],
-    "turns a picture into a picture": [light.FloatStep()],
-    "leaves its picture alone and repeats itself": [light.PaintStep(), light.DiceStep()],
-    "makes tidy cases and their card": [light.NoLicence()],
+    "gives one finite vector a case for 1 and 3 cases": [bad_encoders.FlatFusion()],
+    "runs every presence pattern": [bad_encoders.DividesByNobody()],
+    "does not mind the order of modalities": [bad_encoders.ByOrder()],
+    "is symmetric if it says so": [bad_encoders.SaysSymmetric()],
+    "refuses or takes unequal widths": [bad_encoders.NoMend()],
+    "gives well formed views and losses": [bad_encoders.WrongView()],
+    "ignores the content of absent cells": [bad_encoders.DividesByNobody()],
+    "gives finite logits over all columns for 1 and 3 cases": [bad_heads.OneLabelHead()],
+    "gives finite terms and gradients": [bad_heads.NanLoss()],
+    "lets unknown labels weigh nothing": [bad_heads.UnknownLoss()],
+    "is zero where nothing is known": [bad_heads.OffsetLoss()],
+    "is smaller for better answers": [bad_heads.Backwards()],
+    "leaves the random state alone": [bad_heads.DiceLoss()],
+    "draws for each case from its generator alone": [bad_heads.GlobalDraw()],
+    "gives images of the same shape in 0 1": [bad_heads.Overexposed()],
+    "answers with probabilities that sum to one": [bad_decisions.Unnormalised()],
+    "leaves out sources that abstain": [bad_decisions.Guesses()],
+    "learns where sources abstain": [bad_decisions.NeedsAll()],
+    "learns where nothing is known": [bad_decisions.NeedsTargets()],
+    "decides each case by itself": [bad_decisions.Crowd()],
+    "gives the same scores after save and load": [bad_decisions.Hidden()],
+    "leaves its input alone": [bad_decisions.SpoilsScores()],
+    "makes a bare classifier": [bad_decisions.Regresses()],
+    "learns two and three classes": [bad_decisions.TwoOnly()],
+    "gives the same for the same seed": [bad_decisions.Unseeded()],
+    "leaves its table alone": [bad_decisions.SpoilsTable()],
+    "is stored without pickle": [bad_decisions.Unstorable()],
+    "gives one value a replicate and label": [bad_decisions.OneNumber()],
+    "weighs cases": [bad_decisions.Weightless()],
+    "lets unknown and silent cases weigh nothing": [bad_decisions.CountsUnknown()],
+    "prefers right answers": [bad_decisions.UpsideDown()],
+    "does not mind the order of cases": [bad_decisions.FirstHalf()],
+    "reads one array of the shape it names": [bad_inputs.Doubles()],
+    "takes an empty row as absent": [bad_inputs.NeverAbsent()],
+    "reads each row by itself": [bad_inputs.Ranks()],
+    "reads the same after save and load": [bad_inputs.Forgetful()],
+    "turns a picture into a picture": [bad_inputs.FloatStep()],
+    "leaves its picture alone and repeats itself": [bad_inputs.PaintStep(), bad_inputs.DiceStep()],
+    "makes tidy cases and their card": [bad_inputs.NoLicence()],
 }
 PAIRS = [(name, part) for name, parts in BAD.items() for part in parts]
 ALONE = {"ignores the content of an absent cell"}
@@ -106,11 +117,11 @@ def test_a_bad_part_is_refused(name, part, tmp_path):
 
 
 def test_every_check_has_a_bad_part():
-    named = {one.name for part in [*GOOD, light.FloatStep(), light.NoLicence()] for one in checks(part)}
+    named = {one.name for part in [*GOOD, bad_inputs.FloatStep(), bad_inputs.NoLicence()] for one in checks(part)}
     assert named - set(BAD) == ALONE
 
 
 def test_all_refusals_come_at_once():
     with pytest.raises(PartError) as refused:
-        check(heavy.Dice())
+        check(bad_encoders.Dice())
     assert "encoder 'dice'" in str(refused.value)
