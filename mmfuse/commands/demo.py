@@ -48,7 +48,7 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
     with tempfile.TemporaryDirectory() if out is None else nullcontext(f"{out}-cohort") as folder:
         release, table = Path(folder), Path(folder) / "cases.csv"
         with app.working():
-            drawn = adapter("synthetic", [f"cases={count}", f"seed={seed}"], app.catalog).tidy(release)
+            drawn = adapter("synthetic", [f"cases={count}", f"seed={seed}", "size=64"], app.catalog).tidy(release)
             write_tidy(drawn, release, table, app.catalog)
         app.screen.text(f"drawn: {count} lesions, each from afar (clinic), close up (derm), with metadata (meta)")
         spec = mmfuse.load("demo", table.with_suffix(".toml"), catalog=app.catalog, sets=[f"seed={seed}"])
@@ -90,7 +90,6 @@ def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:
 
 def show_beside_ideal(app: App, pipeline: Pipeline, evaluation: dict[str, Any], best: dict[str, Any]) -> None:
     """Balanced accuracy of every source beside what is possible with the modalities it sees."""
-    modalities = pipeline.spec.card.modalities
     rows: list[tuple[Cell, ...]] = []
     for label in evaluation["counts"]:
         for source, figures in evaluation["sources"].items():
