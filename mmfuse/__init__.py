@@ -34,7 +34,7 @@ _DOOR = {
     ),
     "mmfuse.building": ("build",),
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),
-    "mmfuse.schema": ("schema",),
+    "mmfuse.json_schema": ("schema",),
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.cases": ("Cases", "Rows"),

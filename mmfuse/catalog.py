@@ -84,6 +84,7 @@ class Catalog:
 
     @property
     def plugins(self) -> tuple[PluginInfo, ...]:
+        """Every plugin that was found, those that failed included."""
         return tuple(self._loaded.plugins)
 
     @property
@@ -94,6 +95,7 @@ class Catalog:
 
     @property
     def recipes(self) -> dict[str, Recipe]:
+        """{name: recipe}."""
         return dict(sorted(self._loaded.recipes.items()))
 
     def names(self, *roles: str) -> tuple[str, ...]:

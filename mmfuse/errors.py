@@ -65,6 +65,7 @@ class Faults(list[Fault]):
     """Faults gathered in one look."""
 
     def add(self, where: str, found: str, expected: str = "", mend: str = "") -> None:
+        """Adds one more."""
         self.append(Fault(where, found, expected, mend))
 
     def raise_as(self, error: type[MmfuseError]) -> None:

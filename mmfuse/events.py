@@ -64,6 +64,7 @@ class EpochEnded(Event):
 
 
 Watch = Callable[[Event], None]
+"""Whoever is told: a progress bar, a log, a tracker."""
 
 
 def silent(event: Event) -> None:

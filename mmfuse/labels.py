@@ -82,6 +82,7 @@ class Labels(Sequence[Label]):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of the labels, in order."""
         return tuple(label.name for label in self._labels)
 
     @property

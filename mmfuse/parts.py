@@ -305,6 +305,7 @@ class Metric(Part):
 
     @property
     def larger_is_better(self) -> bool:
+        """Which of two figures is the better one."""
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:

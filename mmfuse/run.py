@@ -53,10 +53,12 @@ class Run:
 
     @property
     def spec_tree(self) -> dict[str, Any]:
+        """The spec as its TOML tree, no part of it looked up."""
         return tomllib.loads(self.file("spec.toml").read_text(encoding="utf-8"))
 
     @property
     def environment(self) -> dict[str, Any]:
+        """Versions, plugins, hardware, seed and digests of the cases it was made with."""
         return json.loads(self.file("environment.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
     @property

@@ -62,12 +62,15 @@ class LabelLine(Node):
     """One label; a list of classes is short for it."""
 
     classes: Words
+    """The closed list of answers; two for a binary label."""
     column: str = ""
     """The table's column; empty: the label's name."""
     positive: str = ""
     """The class that sensitivity speaks of; empty: the last."""
     ordered: bool = False
+    """Whether the classes are grades, from the least to the most; no figure reads it yet."""
     weight: Annotated[float, Field(ge=0)] = 1.0
+    """How much it counts in the loss and in means over labels."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,6 +88,7 @@ class ColumnLine(Node):
 
     @property
     def marked(self) -> bool:
+        """Whether it is refused as an input."""
         return bool(self.known) and self.known != "before the diagnosis" and not self.allow
 
 
@@ -92,28 +96,36 @@ class SplitSection(Node):
     """Who is `train`, `valid` and `test`: a column, or drawn here. Groups stay whole."""
 
     column: str = ""
+    """A column that says `train`, `valid` or `test`; it decides alone. Empty: drawn, as the rest says."""
     fractions: dict[Literal["train", "valid", "test"], Annotated[float, Field(gt=0, le=1)]] = {  # noqa: RUF012
         "train": 0.7,
         "valid": 0.15,
         "test": 0.15,
     }
+    """Shares of the cases; what they leave over is in no split."""
     stratify: bool = True
     """Keep each class's share in every split, over all labels."""
     seed: int = 0
+    """Of the drawing; the plan's seed does not touch it."""
     by: str = ""
     """A date column: the earliest train, the latest test."""
     leave_out: str = ""
     """A column whose `values` become `test` whole (a site, a device)."""
     values: Words = ()
+    """Of `leave_out`."""
 
 
 class SourceSection(Node):
     """Where the data come from."""
 
     name: str = ""
+    """The dataset."""
     licence: str = ""
+    """Under which it may be used."""
     cite: str = ""
+    """What is to be cited."""
     notes: Words = ()
+    """What a user should know: known faults, what was left out."""
 
 
 class Card(Node):
@@ -128,6 +140,7 @@ class Card(Node):
 
     @property
     def label_set(self) -> Labels:
+        """All labels, in order."""
         return Labels([Label(name, **line.model_dump()) for name, line in self.labels.items()])
 
 
@@ -149,6 +162,7 @@ class AugmentLine(Line):
 
     part: Augmentation
     on: Names
+    """Image modalities, or a use."""
 
 
 class EncoderLine(Line):
@@ -167,6 +181,7 @@ class NetworkSection(Node):
     """Encoders → fusion → heads."""
 
     encoders: dict[str, EncoderLine]
+    """By modality, or by use for all its modalities without a line of their own."""
     fusion: FeatureFusion | Literal[""] = ""
     """Empty where one modality is encoded."""
     head: Head | Literal[""] = ""
@@ -181,7 +196,9 @@ class BestEpoch(Node):
     """Which epoch is kept: the best mean of a metric over sources, on `valid`. Empty metric: the last epoch."""
 
     metric: str = "log-loss"
+    """log-loss, brier, accuracy, balanced-accuracy, macro-f1 or macro-auc."""
     sources: Names = ("fused",)
+    """Of the network; a use stands for the side heads of its modalities."""
 
 
 class FoldColumn(Node):
@@ -191,21 +208,30 @@ class FoldColumn(Node):
     """
 
     column: str
+    """Of the table."""
     predict: Names
+    """Its values that are folds."""
 
 
 class TrainingSection(Node):
     """How the network learns."""
 
     epochs: Annotated[int, Field(ge=1)] = 50
+    """Passes over the training cases."""
     batch: Annotated[int, Field(ge=1)] = 32
+    """Cases a batch."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients are added up before a step."""
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
+    """Fused where torch can; sgd has Nesterov momentum 0.9."""
     lr: Annotated[float, Field(gt=0)] = 1e-3
+    """The largest learning rate."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Of weights; biases, normalisation and stand-ins do not decay."""
     schedule: Literal["cosine", "constant"] = "cosine"
+    """Of the learning rate after the warm-up: half a cosine down to 0, or constant."""
     schedule_by: Literal["step", "epoch"] = "step"
+    """Whether the rate changes at each step, or at each epoch."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of all steps during which the rate rises linearly."""
     clip: Annotated[float, Field(ge=0)] = 0.0
@@ -215,11 +241,13 @@ class TrainingSection(Node):
     loss: Loss | Literal[""] = ""
     """Empty: `cross-entropy`."""
     best: BestEpoch = BestEpoch()
+    """Which epoch is kept."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Epochs without a better one before training stops; 0: never."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Chance, per case and present modality, that it is hidden; at least one is kept."""
     folds: Annotated[int, Field(ge=2)] | FoldColumn = 5
+    """How many networks speak out of fold; or a column that says who is in which fold."""
     serve: Literal["refit", "folds"] = "refit"
     """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
 
@@ -230,6 +258,7 @@ class PredictionSection(Node):
     views: Words = ("identity",)
     """Test-time views of every image: identity, flip-x, flip-y, rotate-90, rotate-180, rotate-270."""
     batch: Annotated[int, Field(ge=1)] = 64
+    """Cases a batch."""
 
 
 class DecisionLine(Line):
@@ -251,6 +280,7 @@ class Plan(Node):
     """What is done with a table. It may name no column, class or modality; then it runs on any."""
 
     seed: int = 0
+    """All randomness is derived from it, by name."""
     augment: dict[str, AugmentLine] = {}  # noqa: RUF012
     network: NetworkSection | Literal[""] = ""
     training: TrainingSection = TrainingSection()

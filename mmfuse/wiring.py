@@ -55,6 +55,7 @@ class Wiring(NamedTuple):
 
     @property
     def all_sources(self) -> tuple[str, ...]:
+        """The network's sources, then the decisions."""
         return (*self.sources, *(decision.name for decision in self.decisions))
 
     def sees(self, source: str) -> tuple[str, ...]:

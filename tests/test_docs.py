@@ -30,6 +30,17 @@ def test_the_api_page_is_that_of_the_code(generate):
     assert (DOCS / "api.md").read_text(encoding="utf-8") == generate.api_page(), "run: python docs/generate.py"
 
 
+def test_every_knob_says_what_it_does(generate):
+    nodes = [getattr(mmfuse, name) for name in (*generate.CARD.values(), *generate.PLAN.values())]
+    nodes += [entry.part for entry in mmfuse.Catalog().entries if entry.origin.startswith("mmfuse")]
+    dumb = [(node.__name__, knob.name) for node in nodes for knob in generate.knobs(node) if not knob.about]
+    assert {name for _, name in dumb} <= {"part"}, dumb
+
+
+def test_every_public_name_says_what_it_is(generate):
+    assert "|  |" not in generate.api_page()
+
+
 def test_every_command_is_documented():
     from mmfuse.cli import main
 

@@ -107,6 +107,13 @@ def test_every_public_name_exists():
         assert getattr(mmfuse, name) is not None
 
 
+def test_no_public_name_is_a_room():
+    """Importing the room `mmfuse.x` would put it in the place of the name `mmfuse.x`."""
+    import mmfuse
+
+    assert not {path.stem for path in (ROOT / "mmfuse").iterdir()} & {*mmfuse.__all__}
+
+
 def test_no_registry_host_stands_in_the_project():
     hosts = re.compile(r"pypi\.org|python[h]osted|registry\.npmjs|huggingface\.co|download\.pytorch")
     folders = [ROOT / name for name in ("mmfuse", "plugins", "tests", "docs", "benchmarks", ".ci")]

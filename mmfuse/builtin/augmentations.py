@@ -48,6 +48,7 @@ class Geometry(Augmentation):
     padding: Literal["reflection", "zeros", "border"] = "reflection"
     """What lies beyond the border."""
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    """Between pixels."""
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

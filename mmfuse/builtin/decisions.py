@@ -25,6 +25,7 @@ class Simplex(DecisionFusion):
 
     rule = MixtureRule
     objective: Literal["accuracy", "balanced-accuracy", "log-loss"] = "accuracy"
+    """What is best on the cases learnt from; hits are counted, the log loss is solved exactly."""
     mix: Mix = "logits"
     """What is averaged: logits view by view, or probabilities."""
     scope: Literal["global", "label"] = "global"
@@ -66,6 +67,7 @@ class Weighted(DecisionFusion):
     shares: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """One a source; they are divided by their sum. Empty: equal."""
     mix: Mix = "probabilities"
+    """What is averaged: logits view by view, or probabilities."""
 
     @field_validator("shares")
     @classmethod

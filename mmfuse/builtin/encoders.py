@@ -86,8 +86,11 @@ class Mlp(Encoder):
     widths: Annotated[Widths, Field(min_length=1)] = (256, 128)
     """Width of each layer; the last is the vector's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """After each activation."""
     norm: Literal["batch", "layer", "none"] = "batch"
+    """Before each activation; `batch` uses running statistics where a batch holds one case."""
     activation: Literal["silu", "relu", "gelu"] = "silu"
+    """Of each layer."""
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(width,) → a module: (batch, width) → `Features` whose vector is (batch, widths[-1]).
@@ -106,6 +109,7 @@ class Linear(Encoder):
     """One linear layer, for tables and vectors."""
 
     width: Annotated[int, Field(ge=1)] = 128
+    """Of the vector."""
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(width,) → a module: (batch, width) → `Features` whose vector is (batch, `width`).

@@ -32,9 +32,13 @@ class Mlp(Head):
     """
 
     widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 128)
+    """Width of each layer before the last; empty: none."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """After each activation."""
     norm: Literal["batch", "layer", "none"] = "batch"
+    """Before each activation; `batch` uses running statistics where a batch holds one case."""
     activation: Literal["silu", "relu", "gelu"] = "silu"
+    """Of each layer."""
 
     def build(self, width: int, labels: Labels) -> nn.Module:
         """→ a module: (batch, width) → `Scores`, logits (batch, columns)."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmfuse import Node
 
 SIGNS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}", "multiple_of": "multiple of {}"}
-LENGTHS = {"min_length": "at least {} of them", "max_length": "at most {} of them"}
+LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long"}
 KINDS: dict[Any, str] = {
     int: "int",
     float: "float",
@@ -87,17 +87,24 @@ def _kind(annotation: Any) -> tuple[str, str]:  # noqa: ANN401  # any annotation
         return _tuple(inner)
     if origin is dict:
         kind, limits = _kind(inner[1])
-        return f"table of {kind}", limits
+        return f"table of {_many(kind)}", limits and f"each {limits}"
     if isinstance(annotation, type) and issubclass(annotation, mmfuse.Part):
         return f"a {annotation.role or 'part'}", ""  # type: ignore[attr-defined]  # the door is untyped
+    if isinstance(annotation, type) and issubclass(annotation, mmfuse.Node):
+        return "section", ""
     return KINDS.get(annotation, getattr(annotation, "__name__", str(annotation))), ""
 
 
 def _tuple(inner: tuple[Any, ...]) -> tuple[str, str]:
     if inner[-1] is Ellipsis:
         kind, limits = _kind(inner[0])
-        return f"list of {kind}", limits
+        return f"list of {_many(kind)}", limits and f"each {limits}"
     return f"({', '.join(_kind(item)[0] for item in inner)})", ""
+
+
+def _many(kind: str) -> str:
+    """`steps` of `a step`; words that are no parts stay."""
+    return kind.removeprefix("a ") + "s" if kind.startswith("a ") or kind == "section" else kind
 
 
 def _limit(rule: Any) -> str:  # noqa: ANN401  # pydantic's and annotated-types' rules share no base
@@ -107,4 +114,4 @@ def _limit(rule: Any) -> str:  # noqa: ANN401  # pydantic's and annotated-types'
         return " and ".join(filter(None, parts))
     values = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
     words = [sign.format(values[name]) for name, sign in (SIGNS | LENGTHS).items() if values.get(name) is not None]
-    return " and ".join(words)
+    return " and ".join(words).replace(LENGTHS["min_length"].format(1), "not empty")

@@ -95,6 +95,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Of the columns, in order."""
         return tuple(self.columns)
 
     def where(self, index: int, column: str = "") -> str:

@@ -108,14 +108,17 @@ class FusionNetwork(nn.Module):
         return measure_encoder(self.encoders[key], line.part, shapes[modality], where)
 
     def standin(self, modality: str) -> StandIn:
+        """What stands where the modality is absent."""
         found = self.standins[module_key(modality)]
         assert isinstance(found, StandIn)
         return found
 
     def encoder(self, modality: str) -> nn.Module:
+        """The module that reads the modality; one and the same for those that share it."""
         return self.encoders[self.keys[modality]]
 
     def is_frozen(self, modality: str) -> bool:
+        """Whether the whole encoder is held fixed."""
         return self.lines[modality].frozen is True
 
     def train(self, mode: bool = True) -> FusionNetwork:

@@ -25,9 +25,11 @@ class Svm(SecondStage):
     C: Positive = 1.0
     """Cost of a violated margin."""
     kernel: Literal["rbf", "linear"] = "rbf"
+    """How alike two cases are: by distance, or by dot product."""
     gamma: Literal["scale", "auto"] | Positive = "scale"
     """Of the rbf kernel; `scale` is 1 / (inputs * variance)."""
     class_weight: ClassWeight = "none"
+    """balanced: each class counts the same in training."""
     scale: bool = True
     """Standardises the inputs first, learnt anew in each fold."""
 
@@ -47,7 +49,9 @@ class Logistic(SecondStage):
     C: Positive = 1.0
     """Inverse of the penalty."""
     class_weight: ClassWeight = "balanced"
+    """balanced: each class counts the same in training."""
     max_iter: Count = 2000
+    """Most steps of the solver; it warns where they do not suffice."""
     scale: bool = True
     """Standardises the inputs first, learnt anew in each fold."""
 
@@ -63,12 +67,15 @@ class RandomForest(SecondStage):
     """Random forest: the mean of trees on bootstrapped cases."""
 
     trees: Count = 300
+    """How many are averaged."""
     max_depth: Annotated[int, Field(ge=0)] = 0
     """0: grown until the leaves are pure or too small."""
     min_samples_leaf: Count = 1
+    """Fewest cases in a leaf."""
     max_features: Literal["sqrt", "log2", "all"] = "sqrt"
     """Inputs tried at each split."""
     class_weight: ClassWeight = "none"
+    """balanced: each class counts the same in training."""
 
     def estimator(self, seed: int) -> Any:  # noqa: ANN401
         from sklearn.ensemble import RandomForestClassifier
@@ -88,15 +95,19 @@ class Xgboost(SecondStage):
 
     suffix: ClassVar[str] = "json"
     trees: Count = 200
+    """How many are added up."""
     max_depth: Count = 3
     """Shallow: clinical tables are small."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """How much each tree counts."""
     subsample: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of the cases that each tree sees."""
     colsample: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of the inputs that each tree sees."""
     min_child_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Least sum of case weights (Hessian) in a leaf."""
     reg_lambda: Annotated[float, Field(ge=0)] = 1.0
+    """L2 penalty on the leaves."""
     threads: Count = 1
     """One: the same figures on every machine."""
 

@@ -8,8 +8,8 @@ from specs import CARD, PLAN, tree
 
 import mmfuse
 from mmfuse.hooks import hookimpl
+from mmfuse.json_schema import schema
 from mmfuse.parts import Encoder
-from mmfuse.schema import schema
 
 CATALOG = mmfuse.Catalog()
 SCHEMA = schema(CATALOG)
