@@ -41,7 +41,7 @@ build-backend = "hatchling.build"
 [project]
 name = "{distribution}"
 version = "0.1.0"
-description = "A {role} for mmfuse"
+description = "{kind} for mmfuse"
 readme = "README.md"
 requires-python = ">=3.11"
 dependencies = ["mmfuse>={version}"]
@@ -60,7 +60,7 @@ testpaths = ["tests"]
 README = """\
 # {distribution}
 
-A {role} for mmfuse, called `{part}`.
+{kind} for mmfuse, called `{part}`.
 
 Try it as it stands, without installing anything:
 
@@ -72,7 +72,7 @@ Install it, and every `mmfuse` command knows it:
     mmfuse parts {part}
     mmfuse plugins
 {usage}
-Its test runs mmfuse's conformance kit, which says what a {role} must keep to:
+Its test runs mmfuse's conformance kit, which says what every {role} must keep to:
 
     pytest
 """
@@ -157,6 +157,7 @@ def skeleton(word: str, role: str) -> dict[str, str]:
         **name._asdict(),
         "part": name.part,
         "role": role,
+        "kind": f"{'An' if role[0] in 'aeiou' else 'A'} {role}",
         "version": mmfuse.__version__,
         "usage": f"\nThen a plan or card may say\n\n{lines}\n" if usage else "\n",
     }
