@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
 FOLDERS := $(PLUGINS:%=-e %)
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/mmfuse demo

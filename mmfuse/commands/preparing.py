@@ -99,9 +99,8 @@ def describe(
     """
     if out is not None and out.exists() and not force:
         raise mmfuse.SpecError("exists already", "a new file", "another --out, or --force to overwrite", str(out))
-    read = mmfuse.read_table(table)
-    card, notes = mmfuse.describe(read, labels, group, case_id)
-    for note in [*read.notes, *notes]:
+    card, notes = mmfuse.describe(mmfuse.read_table(table), labels, group, case_id)
+    for note in notes:
         app.watch(mmfuse.Notice(note))
     text = mmfuse.dump(card)
     if out is None:
