@@ -12,6 +12,8 @@ from mmfuse import hooks
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
+on_every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +64,24 @@ def test_every_role_is_documented():
         assert f"`{role.__name__}`" in text, role
 
 
-@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
+@on_every_page
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert "://" in link or (page.parent / link).exists(), link
 
 
-@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
+@on_every_page
 def test_plans_and_cards_in_the_docs_are_toml(page):
     import tomllib
 
     for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         tomllib.loads(block)
+
+
+@on_every_page
+def test_python_in_the_docs_compiles_and_names_what_there_is(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        if page.name != "architecture.md":  # there signatures are sketched
+            compile(block, page.name, "exec")
+            for name in re.findall(r"\bmmfuse\.(\w+)", block):
+                assert name in ("testing", "builtin", *mmfuse.__all__), name
