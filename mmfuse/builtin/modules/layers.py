@@ -1,29 +1,16 @@
-"""Layers that several builtin parts are made of. They take batches of any size, one case included."""
+"""Layers that several builtin parts are made of. The network sees to batches of one case (`net/presence.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation that uses the running statistics where a training batch has fewer than two cases."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(batch, width) → (batch, width)."""
-        if self.training and len(input) < 2:
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
-        return super().forward(input)
-
-
 NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": BatchNorm,
+    "batch": nn.BatchNorm1d,
     "layer": nn.LayerNorm,
     "none": lambda width: nn.Identity(),
 }
