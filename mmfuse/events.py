@@ -6,6 +6,7 @@ hook `mmfuse_watch`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -69,3 +70,22 @@ Watch = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """The watcher that watches nothing."""
+
+
+EVERY = 0.1
+"""Seconds between two words of progress."""
+
+
+class Meter:
+    """Tells how far some work is: at most ten times a second, and at its end."""
+
+    def __init__(self, watch: Watch, what: str, total: int) -> None:
+        self._watch, self._what, self._total = watch, what, total
+        self._done, self._told = 0, time.monotonic()
+
+    def add(self, count: int) -> None:
+        """`count` more units are done."""
+        self._done += count
+        if self._done == self._total or time.monotonic() - self._told > EVERY:
+            self._told = time.monotonic()
+            self._watch(Progress(self._what, self._done, self._total))

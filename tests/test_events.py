@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from mmfuse import events
-from mmfuse.events import EpochEnded, Event, Notice, Progress, silent
+from mmfuse.events import EpochEnded, Event, Meter, Notice, Progress, silent
 
 KINDS = [kind for _, kind in inspect.getmembers(events, inspect.isclass) if issubclass(kind, Event)]
 
@@ -33,3 +33,14 @@ def test_epochs_do_not_share_what_they_hold():
 def test_silence(capsys):
     assert silent(Notice("nobody hears this")) is None
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_meter_tells_seldom_and_at_the_end(monkeypatch):
+    now, told = [0], []
+    monkeypatch.setattr("mmfuse.events.EVERY", 10)
+    monkeypatch.setattr("mmfuse.events.time.monotonic", lambda: now[0])
+    meter = Meter(told.append, "decoding", 100)
+    for _ in range(50):
+        now[0] += 1
+        meter.add(2)
+    assert [event.done for event in told] == [22, 44, 66, 88, 100]

@@ -6,7 +6,6 @@ of cases. What the reader calls absent is absent; nothing here knows what a read
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from mmfuse.data.cases import Cases, Rows
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.workers import in_threads
 from mmfuse.errors import Faults, PartError, TableError
-from mmfuse.events import Notice, Progress, Watch, silent
+from mmfuse.events import Meter, Notice, Progress, Watch, silent
 from mmfuse.parts import Reader
 
 Array = NDArray[Any]
@@ -32,8 +31,6 @@ _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
 _SHOWN = 5
 _NO_CONTENT = "no content: "
-_EVERY = 0.1
-"""Seconds between two words of progress."""
 
 
 class Block:
@@ -151,7 +148,7 @@ def _decoded(
         except TableError as error:
             return piece, error
 
-    faults, done, spoken = Faults(), 0, 0.0
+    faults, done, meter = Faults(), 0, Meter(watch, f"decoding {name}", len(positions))
     for piece, made in in_threads(work, pieces):
         done += len(piece)
         if isinstance(made, TableError):
@@ -161,9 +158,7 @@ def _decoded(
                 break
         else:
             yield piece, *made
-        if done == len(positions) or time.monotonic() - spoken > _EVERY:
-            spoken = time.monotonic()
-            watch(Progress(f"decoding {name}", done, len(positions)))
+        meter.add(len(piece))
     faults.raise_as(TableError)
 
 

@@ -13,12 +13,10 @@ from mmfuse.data.findings import Finding, Level
 from mmfuse.data.splits import Names
 from mmfuse.data.words import SHOWN
 from mmfuse.data.workers import in_threads
-from mmfuse.events import Progress, Watch
+from mmfuse.events import Meter, Watch
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
-
-_STRIDE = 64
 
 
 class _Use(NamedTuple):
@@ -33,10 +31,10 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
     uses = _uses(cases)
     paths = sorted({use.path for use in uses})
     seen: dict[Path, tuple[str, str]] = {}
-    for done, (path, looked) in enumerate(zip(paths, in_threads(_look, paths), strict=True), 1):
+    meter = Meter(watch, "checking images", len(paths))
+    for path, looked in zip(paths, in_threads(_look, paths), strict=True):
         seen[path] = looked
-        if done % _STRIDE == 0 or done == len(paths):
-            watch(Progress("checking images", done, len(paths)))
+        meter.add(1)
     same: dict[str, list[_Use]] = defaultdict(list)
     for use in uses:
         key = seen[use.path][0]

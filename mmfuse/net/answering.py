@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.events import Watch, silent
+from mmfuse.events import Meter, Watch, silent
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY, VIEWS
-from mmfuse.net.working import Meter, answering_batch, answers
+from mmfuse.net.working import answering_batch, answers
 
 RawScores = dict[str, NDArray[np.float32]]
 """{source: (views, cases, columns)}, NaN where the source abstains."""

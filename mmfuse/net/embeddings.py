@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmfuse.data.cache import Store
-from mmfuse.events import Watch
+from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import as_features
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.weights import content_hash
-from mmfuse.net.working import Meter, answering_batch, answers
+from mmfuse.net.working import answering_batch, answers
 from mmfuse.parts import Encoder, Reader
 
 if TYPE_CHECKING:

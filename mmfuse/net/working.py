@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import itertools
 import queue
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-
-from mmfuse.events import Progress, Watch
 
 Job = TypeVar("Job")
 Given = TypeVar("Given")
@@ -33,10 +30,6 @@ FEW = 4
 """Images at once that a CPU answers fastest for: their maps stay in its caches and in memory that is used again
 (measured: 4 images of 224 pixels run 1.9 times as fast as 32, since blocks of over 32 MB are fetched from the system
 anew each time)."""
-
-
-EVERY = 0.1
-"""Seconds between two words of progress."""
 
 
 @contextmanager
@@ -108,20 +101,6 @@ def answers(
         yield from ahead(work, jobs, workers)
     finally:
         torch.set_num_threads(workers)
-
-
-class Meter:
-    """Tells how far some work is: at most ten times a second, and at its end."""
-
-    def __init__(self, watch: Watch, what: str, total: int) -> None:
-        self._watch, self._what, self._total = watch, what, total
-        self._done, self._told = 0, time.monotonic()
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._done == self._total or time.monotonic() - self._told > EVERY:
-            self._told = time.monotonic()
-            self._watch(Progress(self._what, self._done, self._total))
 
 
 def answering_batch(size: int, device: torch.device, images: bool) -> int:
