@@ -1,0 +1,184 @@
+"""Several seeds of one plan: a metric a seed, their mean, and an interval over groups of cases and seeds together.
+
+A maximum over seeds is never taken: it grows with the number of tries. One interval covers both what other cases and
+what other seeds would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import special
+
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.errors import SpecError, TableError
+from mmfuse.labels import Floats
+from mmfuse.seeds import generator
+from mmfuse.study.intervals import FEWEST_GROUPS, LEVEL, PLAIN, SCALES, Interval, Scale, interval, standard_error
+from mmfuse.study.paired import Difference, paired_difference
+from mmfuse.study.resampling import Sample, bootstrap_weights, jackknife_weights, over_labels, sample
+
+
+def over_seeds(
+    tables: Sequence[ScoreTable],
+    source: str,
+    *,
+    metric: str,
+    on: str = "test",
+    label: str = "",
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Mean over seeds of `metric` of a source, with its 95 % interval over the choice of groups and of seeds.
+
+    `tables`: the scores of one plan trained with each seed, on the same cases. The interval is that of a two-level
+    bootstrap (groups of cases, then seeds: Davison & Hinkley, Bootstrap Methods, 1997, §3.8), on the scale of the
+    metric, with percentiles widened for few groups and few seeds (Hesterberg, Am. Statistician 69, 2015).
+
+    Raises: SpecError for an unknown word or fewer than two tables; TableError if their cases differ.
+    """
+    samples = _same_cases(tables, on)
+    singles = [interval(table, source, metric=metric, on=on, label=label) for table in tables]
+    values = np.array([single.value for single in singles])
+    first = singles[0]
+    made = replace(
+        first, value=float(values.mean()), covers=_covers(first.covers, len(tables)), note=_each(values, first)
+    )
+    if any(np.isnan(single.low) for single in singles):
+        return replace(
+            made, low=np.nan, high=np.nan, method="none", note=next(s.note for s in singles if np.isnan(s.low))
+        )
+
+    def figures(weight: Floats | None) -> Floats:
+        return np.stack([_figure(one, source, metric, label, weight) for one in samples])
+
+    scale = SCALES.get(metric, PLAIN)
+    low, high = _two_levels(figures, samples[0], scale, replicates, seed)
+    if not high > low:
+        widest = max(singles, key=lambda single: single.high - single.low)
+        return replace(made, low=widest.low, high=widest.high, method=widest.method)
+    return replace(made, low=low, high=high, method="two-level bootstrap")
+
+
+def difference_over_seeds(
+    tables: Sequence[ScoreTable],
+    one: str,
+    other: str,
+    *,
+    metric: str,
+    on: str = "test",
+    label: str = "",
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Difference:
+    """Mean over seeds of the paired difference of two sources, with its 95 % interval over groups and seeds.
+
+    `tables` hold both sources, a table a seed, on the same cases. The p-value is that of Student's t with the two
+    variances added.
+
+    Raises: SpecError for an unknown word or fewer than two tables; TableError if their cases differ.
+    """
+    samples = _same_cases(tables, on)
+    singles = [paired_difference(table, one, other, metric=metric, on=on, label=label) for table in tables]
+    values = np.array([single.value for single in singles])
+    first = singles[0]
+    made = replace(
+        first, value=float(values.mean()), covers=_covers(first.covers, len(tables)), note=_each(values, first)
+    )
+    if any(np.isnan(single.low) for single in singles):
+        why = next(single.note for single in singles if np.isnan(single.low))
+        return replace(made, low=np.nan, high=np.nan, p=np.nan, method="none", note=why)
+
+    def figures(weight: Floats | None) -> Floats:
+        return np.stack([_gap(single, one, other, metric, label, weight) for single in samples])
+
+    low, high = _two_levels(figures, samples[0], PLAIN, replicates, seed)
+    if not high > low:
+        widest = max(singles, key=lambda single: single.high - single.low)
+        return replace(made, low=widest.low, high=widest.high, p=widest.p, method=widest.method)
+    error, freedom = _spread(figures, samples[0], PLAIN)
+    p = float(2 * special.stdtr(freedom, -abs(made.value) / error))
+    return replace(made, low=low, high=high, p=p, method="two-level bootstrap")
+
+
+def _figure(chosen: Sample, source: str, metric: str, label: str, weight: Floats | None) -> Floats:
+    figures = chosen.figure(metric, chosen.table.probabilities(source), weight)
+    return over_labels(figures, chosen.labels, label)
+
+
+def _gap(chosen: Sample, one: str, other: str, metric: str, label: str, weight: Floats | None) -> Floats:
+    first, second = chosen.table.probabilities(one), chosen.table.probabilities(other)
+    silent = np.isnan(first) | np.isnan(second)
+    figures = chosen.figure(metric, np.where(silent, np.nan, first), weight)
+    figures = figures - chosen.figure(metric, np.where(silent, np.nan, second), weight)
+    return over_labels(figures, chosen.labels, label)
+
+
+def _same_cases(tables: Sequence[ScoreTable], on: str) -> list[Sample]:
+    """The cases of each seed in the order of the first."""
+    if len(tables) < 2:
+        raise SpecError(f"scores of {len(tables)} seeds", "of two or more", "train with further seeds")
+    samples = [sample(table, on) for table in tables]
+    first = samples[0].table
+    out = [samples[0]]
+    for number, one in enumerate(samples[1:], 2):
+        other = one.table
+        odd = sorted({*first.ids.tolist()} ^ {*other.ids.tolist()})
+        if odd:
+            raise TableError(
+                f"seed {number} speaks of other cases than seed 1: {len(odd)} are in one alone, among them '{odd[0]}'",
+                f"the same {len(first)} cases in '{on}'",
+                "keep the card's [split] seed the same; let the plan's seed vary",
+            )
+        place = {case: index for index, case in enumerate(other.ids.tolist())}
+        order = np.array([place[case] for case in first.ids.tolist()])
+        taken = other.take(order)
+        if not np.array_equal(taken.targets, first.targets) or not np.array_equal(taken.groups, first.groups):
+            raise TableError(f"seed {number} has other labels or groups for the same cases", "the same table of cases")
+        out.append(Sample(taken, one.strata[order]))
+    return out
+
+
+def _spread(figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale) -> tuple[float, float]:
+    """Standard error of the mean over seeds, on a scale, and its degrees of freedom (Satterthwaite 1946).
+
+    The variance over groups is the jackknife's, that over seeds the spread of the seeds' own figures.
+    """
+    own = scale.forward(figures(None)[:, 0])
+    left_out = scale.forward(figures(jackknife_weights(chosen.table.groups)).mean(axis=0))
+    of_groups, of_seeds = standard_error(left_out) ** 2, float(own.var(ddof=1)) / len(own)
+    total = of_groups + of_seeds
+    if total <= 0:
+        return 0.0, 1.0
+    least = of_groups**2 / max(1, len(left_out) - 1) + of_seeds**2 / (len(own) - 1)
+    return float(np.sqrt(total)), float(total**2 / least)
+
+
+def _two_levels(
+    figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale, replicates: int, seed: int
+) -> tuple[float, float]:
+    error, freedom = _spread(figures, chosen, scale)
+    if error < 1e-9 or not np.isfinite(error):
+        return np.nan, np.nan
+    drawn = figures(bootstrap_weights(chosen.table.groups, replicates, seed))
+    seeds = len(drawn)
+    picks = generator(seed, "seeds").integers(0, seeds, (replicates, seeds))
+    middle = drawn.mean(axis=0)
+    shift = np.take_along_axis(drawn.T, picks, axis=1).mean(axis=1) - middle
+    # a bootstrap of few seeds shrinks their spread by (seeds - 1) / seeds; this gives it back
+    both = middle + shift * np.sqrt(seeds / (seeds - 1))
+    groups = max(FEWEST_GROUPS, len(np.unique(chosen.table.groups)))
+    tail = special.ndtr(-np.sqrt(groups / (groups - 1)) * special.stdtrit(freedom, (1 + LEVEL) / 2))
+    low, high = np.quantile(both[~np.isnan(both)], [tail, 1 - tail])
+    return max(float(low), scale.least), min(float(high), scale.most)
+
+
+def _covers(covers: str, seeds: int) -> str:
+    return f"{covers.split(';')[0]} and of {seeds} seeds; not of training cases"
+
+
+def _each(values: Floats, first: Interval | Difference) -> str:
+    words = f"a seed: {', '.join(f'{value:.3f}' for value in values)}"
+    return f"{words}; {first.note}" if first.note else words

@@ -1,0 +1,214 @@
+"""Resampling whole groups of cases: weights of the bootstrap and the jackknife, and figures under those weights.
+
+Groups (patients) are resampled, never single cases of one: cases of a group are alike, and taking them apart would
+make every interval too narrow. Metrics are vectorised over replicates of weights, so a resampling is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.errors import SpecError, TableError, nearest
+from mmfuse.labels import Floats, Ints, Labels
+from mmfuse.metrics import REPORTED, counted, weighted_auc
+from mmfuse.seeds import generator
+
+BLOCKS = 400
+"""Beyond so many groups the jackknife leaves out blocks of groups, so that its cost grows no further."""
+
+PER_CASE = frozenset({"accuracy", "log-loss", "brier", "exact-match", "hamming"})
+"""Metrics that are means over cases. All others speak of classes, so that a rare class is what limits them."""
+
+RANKING = frozenset({"macro-auc", "average-precision"})
+"""Metrics that compare cases with one another, over the classes that are frequent enough to be counted."""
+
+
+def bootstrap_weights(groups: NDArray[np.str_], replicates: int, seed: int) -> Floats:
+    """(replicates, cases): how often each case stands in each resample of whole groups, with replacement
+    (Field & Welsh, J. R. Stat. Soc. B 2007: the cluster bootstrap)."""
+    names, member = np.unique(groups, return_inverse=True)
+    drawn = generator(seed, "bootstrap").multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates)
+    return drawn[:, member].astype(float)
+
+
+def jackknife_weights(groups: NDArray[np.str_], seed: int = 0) -> Floats:
+    """(blocks, cases) of 0 and 1: each row leaves one group out.
+
+    Beyond 400 groups each row leaves out one of 400 blocks of groups, drawn at random and as equal in number as can be
+    (the delete-a-group jackknife: Kott, J. Official Statistics 17, 2001).
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    blocks = min(len(names), BLOCKS)
+    block = np.arange(len(names)) % blocks
+    if len(names) > BLOCKS:
+        block = generator(seed, "jackknife").permutation(block)
+    return (np.arange(blocks)[:, None] != block[member]).astype(float)
+
+
+class Support(NamedTuple):
+    """How much a figure of one label rests on."""
+
+    cases: int
+    """Cases whose label is known and about which the source speaks."""
+    groups: int
+    """Groups that hold such a case."""
+    fewest: int
+    """Of those, groups that hold the rarest class that the metric speaks of (or any other class, if that is rarer);
+    `groups` for a metric that is a mean over cases."""
+    rarest: str
+    """That class; empty for a metric that is a mean over cases."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The cases of one split, as they are resampled."""
+
+    table: ScoreTable
+    strata: Ints
+    """(n,) number of the fold within which metrics that compare cases compare them; all 0 where there are no folds."""
+
+    @property
+    def labels(self) -> Labels:
+        return self.table.labels
+
+    def figure(self, metric: str, p: Floats, weight: Floats | None = None) -> Floats:
+        """(replicates, labels) of a metric, as evaluations show it; (replicates, 1) where it is one of all labels.
+
+        Over several folds a macro AUC compares cases of the same fold alone, and an average precision is refused.
+        """
+        if metric in RANKING and len(np.unique(self.strata)) > 1:
+            if metric != "macro-auc":
+                raise SpecError(f"{metric} within folds", "macro-auc, or a mean over cases", "leave `within` out")
+            return macro_auc_within(p, self.table.targets, self.labels, weight, self.strata)
+        return REPORTED[metric](p, self.table.targets, self.labels, weight)
+
+    def supports(self, metric: str, p: Floats) -> list[Support]:
+        """What the figure of each label rests on."""
+        enough = counted(p, self.table.targets, self.labels)
+        _, member = np.unique(self.table.groups, return_inverse=True)
+        out = []
+        for index, label in enumerate(self.labels):
+            part = self.labels.slices[label.name]
+            truth = self.table.targets[:, index]
+            answered = (truth >= 0) & ~np.isnan(p[:, part]).any(axis=1)
+            groups = len(np.unique(member[answered]))
+            by_class = {}
+            for column, name in enumerate(label.classes):
+                of_class = answered & (truth == column)
+                if metric not in PER_CASE and (enough[part][column] if metric in RANKING else of_class.any()):
+                    others = answered & (truth != column)
+                    by_class[name] = min(len(np.unique(member[side])) for side in (of_class, others))
+            rarest = min(by_class, key=lambda name: by_class[name], default="")
+            out.append(Support(int(answered.sum()), groups, by_class.get(rarest, groups), rarest))
+        return out
+
+    def covers(self, cases: int, groups: int) -> str:
+        """What an interval over these cases speaks of."""
+        units = f"{cases} cases" if cases == groups else f"{groups} groups ({cases} cases)"
+        return f"the choice of {units}; not of training cases or seeds"
+
+
+def sample(table: ScoreTable, on: str, within: Sequence[int] | Ints = ()) -> Sample:
+    """The cases of a split (`train`, `valid`, `test`) or `all`; `within`: fold numbers of all the table's cases.
+
+    Raises: TableError if the split is empty, a case stands in it twice, or `within` is of another length.
+    """
+    if len(within) not in (0, len(table)):
+        raise TableError(f"fold numbers of {len(within)} cases", f"of the table's {len(table)}")
+    chosen = np.ones(len(table), dtype=bool) if on == "all" else table.split == on
+    known = [*sorted({*table.split.tolist()} - {""}), "all"]
+    if not chosen.any():
+        raise TableError(f"no case is '{on}'", f"one of {known}", nearest(on, known))
+    names, times = np.unique(table.ids[chosen], return_counts=True)
+    if (times > 1).any():
+        raise TableError(
+            f"{int((times > 1).sum())} cases stand in '{on}' more than once, among them '{names[np.argmax(times)]}'",
+            "each case once",
+            "leave out the copies: counted twice, a case would narrow every interval",
+        )
+    strata = np.asarray(within, dtype=int)[chosen] if len(within) else np.zeros(int(chosen.sum()), dtype=int)
+    return Sample(table.take(chosen), strata)
+
+
+def macro_auc_within(p: Floats, targets: Ints, labels: Labels, weight: Floats | None, strata: Ints) -> Floats:
+    """(replicates, labels) macro AUC that compares only pairs of cases of the same stratum (fold).
+
+    Scores of two folds come from two networks, whose scales may differ; pooling them lowers (or lifts) the AUC
+    (Airola et al., Comput. Stat. Data Anal. 55, 2011). Of each class: won pairs over pairs, summed over strata. Classes
+    as in evaluations; NaN where no stratum holds a pair.
+    """
+    weights = np.ones((1, len(p))) if weight is None else np.atleast_2d(weight)
+    enough = counted(p, targets, labels)
+    out = np.full((len(weights), len(labels)), np.nan)
+    for index, part in enumerate(labels.slices.values()):
+        answered = (targets[:, index] >= 0) & ~np.isnan(p[:, part]).any(axis=1)
+        total, classes = np.zeros(len(weights)), np.zeros(len(weights))
+        for column in np.flatnonzero(enough[part]):
+            won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+            for stratum in np.unique(strata[answered]):
+                here = answered & (strata == stratum)
+                positive = targets[here, index] == column
+                of_pairs = weights[:, here][:, positive].sum(axis=1) * weights[:, here][:, ~positive].sum(axis=1)
+                auc = weighted_auc(p[here, part.start + column], positive, weights[:, here])
+                won += np.where(of_pairs > 0, of_pairs * auc, 0.0)
+                pairs += of_pairs
+            total += np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), 0.0)
+            classes += pairs > 0
+        out[:, index] = np.where(classes > 0, total / np.where(classes > 0, classes, 1.0), np.nan)
+    return out
+
+
+def one_class_folds(sampled: Sample, index: int) -> list[int]:
+    """Folds in which a label has one class alone; they add no pair to an AUC within folds."""
+    truth = sampled.table.targets[:, index]
+    folds = np.unique(sampled.strata)
+    return [int(fold) for fold in folds if len(np.unique(truth[(sampled.strata == fold) & (truth >= 0)])) < 2]
+
+
+def over_labels(figures: Floats, labels: Labels, label: str) -> Floats:
+    """(replicates, labels) → (replicates,): of one label, or the mean by weight over the labels where it is defined.
+
+    Raises: SpecError for one label of a figure (replicates, 1) that all labels have together.
+    """
+    if figures.shape[1] != len(labels):
+        if label:
+            raise SpecError(f"this metric of the label '{label}'", "of all labels together", "name no label")
+        return figures[:, 0]
+    if label:
+        return figures[:, labels.names.index(label)]
+    weights = np.where(np.isnan(figures), 0.0, labels.weights)
+    total = weights.sum(axis=1)
+    return np.where(total > 0, (weights * np.nan_to_num(figures)).sum(axis=1) / np.where(total > 0, total, 1), np.nan)
+
+
+def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, label: str) -> Support:
+    """Of one label; of a mean over labels, the least of those that count in it (`figures`: (labels,), or one of all)."""
+    if label:
+        return supports[labels.names.index(label)]
+    counting = [
+        (name, support)
+        for name, support, figure, weight in zip(
+            labels.names, supports, np.broadcast_to(figures, len(labels)), labels.weights, strict=True
+        )
+        if not np.isnan(figure) and weight > 0
+    ]
+    if not counting:
+        return min(supports, key=lambda support: support.fewest)
+    name, least = min(counting, key=lambda pair: pair[1].fewest)
+    most = max((support for _, support in counting), key=lambda support: support.groups)
+    return Support(most.cases, most.groups, least.fewest, f"{name}: {least.rarest}" if least.rarest else "")
+
+
+def check_words(table: ScoreTable, metric: str, sources: Sequence[str], label: str) -> None:
+    """Raises SpecError for an unknown metric, source or label."""
+    words = [(metric, "metric", list(REPORTED)), *((source, "source", list(table.sources)) for source in sources)]
+    words += [(label, "label", list(table.labels.names))] if label else []
+    for word, kind, known in words:
+        if word not in known:
+            raise SpecError(f"no {kind} is called '{word}'", f"one of {known}", nearest(word, known))
