@@ -1,0 +1,108 @@
+"""`probe`: asks every source for every label and says which tell more than should be expected (see the package)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmfuse.data.findings import LEVELS, Finding
+from mmfuse.data.splits import Names, fold_numbers
+from mmfuse.data.words import named
+from mmfuse.events import Watch, silent
+from mmfuse.labels import UNKNOWN, Label, Labels
+from mmfuse.metrics import FEWEST
+from mmfuse.study.probing.facts import look
+from mmfuse.study.probing.reading import Reading, cross_fitted, p_of_gain, placed
+from mmfuse.study.probing.saying import (
+    Answer,
+    Asked,
+    category_findings,
+    copy_findings,
+    marked_findings,
+    source_findings,
+    strongest_findings,
+    unseen_findings,
+)
+from mmfuse.study.probing.sources import Source, picture_sources, table_sources
+
+if TYPE_CHECKING:
+    from mmfuse.data.cases import Cases
+
+FOLDS = 5
+"""Of the cross-fitting, and the groups that a class needs."""
+
+
+def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watch: Watch = silent) -> list[Finding]:
+    """What each label could be read from, source by source, for `split` (n,) of `train`, `valid`, `test`, "".
+
+    Warnings name label, source, cross-fitted AUC with its 95 % interval, cases, and what to do. A warning stands where
+    the AUC exceeds what is expected of such a source (an input: .85; what should tell nothing: .5; a border: what the
+    same figures tell of the picture's inside) with p < .01 over all questions together, and the interval's lower end
+    does so clearly. Labels of `test` cases are not looked at; their images are, for copies. With `files`, images are
+    decoded.
+    """
+    seen = look(cases, watch) if files else []
+    findings = unseen_findings(seen)
+    asked = []
+    for index, label in enumerate(cases.labels):
+        one, words = _prepared(cases, split, index, label, seed)
+        findings += words
+        asked += [one] if one is not None else []
+    sources = [*table_sources(cases), *picture_sources(seen)]
+    answers = list(_answers(cases, sources, asked))
+    findings += source_findings(answers) + marked_findings(answers) + strongest_findings(answers)
+    findings += category_findings(cases, asked) + copy_findings(cases, split, seen)
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def _prepared(cases: Cases, split: Names, index: int, label: Label, seed: int) -> tuple[Asked | None, list[Finding]]:
+    """A label's folds and the classes that can be asked; what cannot is named."""
+    truth = np.where(split == "test", UNKNOWN, cases.targets[:, index])
+    known = truth >= 0
+    counts = np.bincount(truth[known], minlength=len(label.classes))
+    spread = [len(np.unique(cases.groups[truth == c])) for c in range(len(label.classes))]
+    enough = [
+        min(counts[c], counts.sum() - counts[c]) >= FEWEST
+        and min(spread[c], len(np.unique(cases.groups[known & (truth != c)]))) >= FOLDS
+        for c in range(len(label.classes))
+    ]
+    wanted = range(len(label.classes)) if len(label.classes) > 2 else [label.classes.index(label.positive)]
+    classes = tuple(c for c in wanted if enough[c])
+    left = [f"'{label.classes[c]}' ({counts[c]} cases in {spread[c]} groups)" for c in wanted if not enough[c]]
+    words = []
+    if left:
+        text = f"not asked what tells {named(left)}: {FEWEST} cases in {FOLDS} groups are needed, and as many others"
+        words.append(Finding("info", f"label {label.name}", f"{text}; cases in `test` do not count"))
+    if not classes:
+        return None, words
+    folds = np.full(len(cases), -1, dtype=np.int64)
+    folds[known] = fold_numbers(cases.groups[known], truth[known, None], Labels([label]), FOLDS, seed)
+    return Asked(label, truth, folds, classes), words
+
+
+def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked]) -> Iterator[Answer]:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):  # many small solutions, which threads would only slow
+        for one in asked:
+            places = {source.where: _readings(cases, source, one) for source in sources}
+            for source in sources:
+                beside = places.get(source.beside, {})
+                for c, reading in places[source.where].items():
+                    p = reading.p_above(source.expected.auc) if source.expected.level != "shown" else 1.0
+                    if c in beside:
+                        p = max(p, p_of_gain(reading, beside[c], cases.groups))
+                    yield Answer(source, one.label.name, one.label.classes[c], reading, p)
+
+
+def _readings(cases: Cases, source: Source, asked: Asked) -> dict[int, Reading]:
+    """By class, of the source's answers out of fold."""
+    score = cross_fitted(source.answers, source.there, asked.truth, len(asked.label.classes), asked.folds)
+    found = {c: placed(score[:, c], asked.truth == c, asked.folds, cases.groups) for c in asked.classes}
+    return {
+        c: reading
+        for c, reading in found.items()
+        if reading is not None and min(reading.positives, reading.negatives) >= FEWEST
+    }
