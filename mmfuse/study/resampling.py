@@ -188,14 +188,13 @@ def over_labels(figures: Floats, labels: Labels, label: str) -> Floats:
 
 
 def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, label: str) -> Support:
-    """Of one label; of a mean over labels, the least of those that count in it (`figures`: (labels,), or one of all)."""
+    """Of one label; of a mean over labels, the least of those that count (`figures`: (labels,), or one of all)."""
     if label:
         return supports[labels.names.index(label)]
+    each = np.broadcast_to(figures, len(labels))
     counting = [
         (name, support)
-        for name, support, figure, weight in zip(
-            labels.names, supports, np.broadcast_to(figures, len(labels)), labels.weights, strict=True
-        )
+        for name, support, figure, weight in zip(labels.names, supports, each, labels.weights, strict=True)
         if not np.isnan(figure) and weight > 0
     ]
     if not counting:
