@@ -74,3 +74,17 @@ class Mirror(Step):
 
     def apply(self, image: Pixels) -> Pixels:
         return np.ascontiguousarray(image[:, ::-1])
+
+
+class CentreMask(Step):
+    """Blacks out the middle, so that only the frame is left: what an answer could be read from beside the lesion."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """The share of each side's length that is masked."""
+
+    def apply(self, image: Pixels) -> Pixels:
+        out = image.copy()
+        height, width = image.shape[:2]
+        top, left = (round(side * (1 - self.fraction) / 2) for side in (height, width))
+        out[top : height - top, left : width - left] = 0
+        return out

@@ -1,0 +1,96 @@
+"""How a comparison is laid out: seeds, outer folds, and what is looked at. All variants get the same cases and splits.
+
+Outer folds are drawn outside `test` unless it is said in so many words; `valid` lies inside each fold; groups stay
+whole in both (law 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.cases import Cases
+from mmfuse.data.splits import fold_numbers
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.errors import SpecError, TableError
+from mmfuse.labels import Ints
+from mmfuse.seeds import derive
+
+Split = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a comparison does beside fitting its variants."""
+
+    seeds: int = 1
+    """How many fits of each variant, of the plan's seed and the ones after it."""
+    folds: int = 0
+    """Outer folds; 0: the split as it is."""
+    refold: Literal["outside-test", "all"] = "outside-test"
+    """What outer folds are drawn from: `train` and `valid`, or all cases of the split, the test cases too."""
+    baselines: bool = True
+    """Whether simpler answers stand beside the variants."""
+    controls: bool = True
+    """Whether what else could explain a gain is fitted for the reference."""
+    metric: str = "macro-auc"
+    """What is compared."""
+    select: str = ""
+    """The metric by which one variant is chosen on `valid`; empty: all are shown."""
+    delta: float = 0.02
+    """The largest difference that does not matter."""
+
+    @property
+    def chooses_by(self) -> str:
+        """The metric that chooses on `valid`."""
+        return self.select or self.metric
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or self.folds == 1 or self.folds < 0 or self.delta <= 0:
+            raise SpecError(
+                f"{self.seeds} seeds, {self.folds} folds, delta {self.delta:g}",
+                "one seed or more; no folds, or two or more; a delta above 0",
+            )
+
+
+def outer_splits(cases: Cases, split: Split, design: Design, seed: int) -> list[Split]:
+    """The split of each outer fold, where the fold's own cases are `test`; without folds the split as it is.
+
+    Raises: TableError where there are fewer groups than folds.
+    """
+    if not design.folds:
+        if not (split == "test").any():
+            mend = "a [split] with `test`, or --folds 5"
+            raise TableError("no case is `test`", "cases that no variant learns from", mend)
+        return [split]
+    drawn_from = ("train", "valid", "test") if design.refold == "all" else ("train", "valid")
+    pool = np.flatnonzero(np.isin(split.astype(str), drawn_from))
+    share = (split == "valid").sum() / max(1, np.isin(split.astype(str), ("train", "valid")).sum())
+    fold = _drawn(cases, pool, design.folds, derive(seed, "outer"))
+    splits = []
+    for number in range(design.folds):
+        words = np.full(len(cases), "", dtype=object)
+        words[pool[fold == number]] = "test"
+        rest = pool[fold != number]
+        words[rest] = "train"
+        if share:
+            inner = _drawn(cases, rest, max(2, round(1 / share)), derive(seed, "inner", number))
+            words[rest[inner == 0]] = "valid"
+        splits.append(words)
+    return splits
+
+
+def _drawn(cases: Cases, index: Ints, count: int, seed: int) -> Ints:
+    taken = cases.take(index)
+    return fold_numbers(taken.groups, taken.targets, cases.labels, count, seed)
+
+
+def blank_table(cases: Cases, split: Split, fold: int) -> ScoreTable:
+    """The `valid` and `test` cases of one outer fold, with no scores yet; `folds` is the outer fold."""
+    words = split.astype(np.str_)
+    whole = ScoreTable({}, cases.ids, cases.groups, words, np.full(len(cases), fold), cases.targets, cases.labels,
+                       cases.card.cases.case_is)  # fmt: skip
+    return whole.take(np.isin(words, ("valid", "test")))
