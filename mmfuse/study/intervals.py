@@ -26,7 +26,6 @@ from mmfuse.study.resampling import (
     check_words,
     jackknife_weights,
     one_class_folds,
-    over_labels,
     sample,
     support_of,
 )
@@ -90,7 +89,7 @@ _SHARES = (
     "accuracy", "balanced-accuracy", "macro-f1", "micro-f1", "positive-macro-f1", "macro-auc", "average-precision",
     "sensitivity", "specificity", "ppv", "npv", "exact-match", "hamming",
 )  # fmt: skip
-SCALES: Mapping[str, Scale] = {**dict.fromkeys(_SHARES, UNIT), "log-loss": POSITIVE, "brier": POSITIVE}
+SCALES: Mapping[str, Scale] = {**dict.fromkeys(_SHARES, UNIT), **dict.fromkeys(("log-loss", "brier"), POSITIVE)}
 """By metric; any other is taken as it is."""
 
 
@@ -195,18 +194,18 @@ def interval(
     chosen = sample(table, on, within)
     p = chosen.table.probabilities(source)
     figures = chosen.figure(metric, p)
-    left_out = over_labels(chosen.figure(metric, p, jackknife_weights(chosen.table.groups)), chosen.labels, label)
+    left_out = chosen.overall(metric, p, chosen.figure(metric, p, jackknife_weights(chosen.table.groups)), label)
 
     def drawn() -> Floats:
         weight = bootstrap_weights(chosen.table.groups, replicates, seed)
-        out = over_labels(chosen.figure(metric, p, weight), chosen.labels, label)
+        out = chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
         return out[~np.isnan(out)]
 
     def studentised(scale: Scale) -> Floats:
         return _studentised(chosen, metric, p, label, scale, seed)
 
     support = support_of(chosen.supports(metric, p), figures[0], chosen.labels, label)
-    value = float(over_labels(figures, chosen.labels, label)[0])
+    value = float(chosen.overall(metric, p, figures, label)[0])
     given = Resampled(value, left_out, freedom(support), drawn, studentised)
     return _made(chosen, metric, label, support, given, method)
 
@@ -233,7 +232,7 @@ def intervals(
                 if label and figures.shape[1] != len(chosen.labels):
                     continue  # a figure of all labels together
                 support = support_of(supports, figures[0], chosen.labels, label)
-                values = over_labels(figures, chosen.labels, label)
+                values = chosen.overall(metric, p, figures, label)
                 given = Resampled(float(values[0]), values[1:], freedom(support), _nothing, _nothing_on)
                 by_metric[metric] = _made(chosen, metric, label, support, given, "auto")
         out[source] = by_label
@@ -293,13 +292,13 @@ def _studentised(chosen: Sample, metric: str, p: Floats, label: str, scale: Scal
     copies = bootstrap_weights(names, INNER, seed)  # the same draw, a column a group
     without = (np.arange(len(names))[:, None] == member).astype(float)
     step = max(1, _CELLS // (len(names) * len(member)))
-    value = scale.forward(over_labels(chosen.figure(metric, p), chosen.labels, label))
+    value = scale.forward(chosen.overall(metric, p, chosen.figure(metric, p), label))
     out = []
     for start in range(0, INNER, step):
         weight, count = outer[start : start + step], copies[start : start + step]
-        figures = over_labels(chosen.figure(metric, p, weight), chosen.labels, label)
+        figures = chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
         inner = np.maximum(weight[:, None, :] - without, 0.0).reshape(-1, len(member))
-        left_out = over_labels(chosen.figure(metric, p, inner), chosen.labels, label).reshape(count.shape)
+        left_out = chosen.overall(metric, p, chosen.figure(metric, p, inner), label).reshape(count.shape)
         # a group that was drawn twice can be left out twice, one copy at a time; one that was not drawn, never
         left_out = np.where(count > 0, left_out, 0.0)
         mean = (count * left_out).sum(axis=1, keepdims=True) / len(names)

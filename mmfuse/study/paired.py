@@ -36,7 +36,6 @@ from mmfuse.study.resampling import (
     check_words,
     jackknife_weights,
     one_class_folds,
-    over_labels,
     sample,
     support_of,
 )
@@ -84,10 +83,8 @@ class Pair(NamedTuple):
 
     def gaps(self, weight: Floats) -> Floats:
         """(replicates,) differences under weights of cases."""
-        figures = self.sample.figure(self.metric, self.one, weight) - self.sample.figure(
-            self.metric, self.other, weight
-        )
-        return over_labels(figures, self.sample.labels, self.label)
+        one, other = (self.sample.figure(self.metric, p, weight) for p in (self.one, self.other))
+        return self.sample.overall(self.metric, self.one, one - other, self.label)
 
 
 class Settings(NamedTuple):
@@ -129,7 +126,7 @@ def paired_difference(
     silent = np.isnan(first) | np.isnan(second)
     first, second = np.where(silent, np.nan, first), np.where(silent, np.nan, second)
     figures = (chosen.figure(metric, first) - chosen.figure(metric, second))[0]
-    value = float(over_labels(figures[None], chosen.labels, label)[0])
+    value = float(chosen.overall(metric, first, figures[None], label)[0])
     support = support_of(chosen.supports(metric, first), figures, chosen.labels, label)
     pair = Pair(chosen, metric, label, first, second, support, value)
     return METHODS[method](pair, Settings(replicates, seed))

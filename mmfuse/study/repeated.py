@@ -14,11 +14,11 @@ from scipy import special
 
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, TableError
-from mmfuse.labels import Floats
+from mmfuse.labels import Floats, Ints
 from mmfuse.seeds import generator
 from mmfuse.study.intervals import FEWEST_GROUPS, LEVEL, PLAIN, SCALES, Interval, Scale, interval, standard_error
 from mmfuse.study.paired import Difference, paired_difference
-from mmfuse.study.resampling import Sample, bootstrap_weights, jackknife_weights, over_labels, sample
+from mmfuse.study.resampling import Sample, bootstrap_weights, jackknife_weights, sample
 
 
 def over_seeds(
@@ -28,6 +28,7 @@ def over_seeds(
     metric: str,
     on: str = "test",
     label: str = "",
+    within: Sequence[int] | Ints = (),
     replicates: int = 2000,
     seed: int = 0,
 ) -> Interval:
@@ -39,8 +40,8 @@ def over_seeds(
 
     Raises: SpecError for an unknown word or fewer than two tables; TableError if their cases differ.
     """
-    samples = _same_cases(tables, on)
-    singles = [interval(table, source, metric=metric, on=on, label=label) for table in tables]
+    samples = _same_cases(tables, on, within)
+    singles = [interval(table, source, metric=metric, on=on, label=label, within=within) for table in tables]
     values = np.array([single.value for single in singles])
     first = singles[0]
     made = replace(
@@ -70,6 +71,7 @@ def difference_over_seeds(
     metric: str,
     on: str = "test",
     label: str = "",
+    within: Sequence[int] | Ints = (),
     replicates: int = 2000,
     seed: int = 0,
 ) -> Difference:
@@ -80,8 +82,10 @@ def difference_over_seeds(
 
     Raises: SpecError for an unknown word or fewer than two tables; TableError if their cases differ.
     """
-    samples = _same_cases(tables, on)
-    singles = [paired_difference(table, one, other, metric=metric, on=on, label=label) for table in tables]
+    samples = _same_cases(tables, on, within)
+    singles = [
+        paired_difference(table, one, other, metric=metric, on=on, label=label, within=within) for table in tables
+    ]
     values = np.array([single.value for single in singles])
     first = singles[0]
     made = replace(
@@ -104,23 +108,23 @@ def difference_over_seeds(
 
 
 def _figure(chosen: Sample, source: str, metric: str, label: str, weight: Floats | None) -> Floats:
-    figures = chosen.figure(metric, chosen.table.probabilities(source), weight)
-    return over_labels(figures, chosen.labels, label)
+    p = chosen.table.probabilities(source)
+    return chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
 
 
 def _gap(chosen: Sample, one: str, other: str, metric: str, label: str, weight: Floats | None) -> Floats:
     first, second = chosen.table.probabilities(one), chosen.table.probabilities(other)
     silent = np.isnan(first) | np.isnan(second)
-    figures = chosen.figure(metric, np.where(silent, np.nan, first), weight)
-    figures = figures - chosen.figure(metric, np.where(silent, np.nan, second), weight)
-    return over_labels(figures, chosen.labels, label)
+    first, second = np.where(silent, np.nan, first), np.where(silent, np.nan, second)
+    gaps = chosen.figure(metric, first, weight) - chosen.figure(metric, second, weight)
+    return chosen.overall(metric, first, gaps, label)
 
 
-def _same_cases(tables: Sequence[ScoreTable], on: str) -> list[Sample]:
+def _same_cases(tables: Sequence[ScoreTable], on: str, within: Sequence[int] | Ints) -> list[Sample]:
     """The cases of each seed in the order of the first."""
     if len(tables) < 2:
         raise SpecError(f"scores of {len(tables)} seeds", "of two or more", "train with further seeds")
-    samples = [sample(table, on) for table in tables]
+    samples = [sample(table, on, within) for table in tables]
     first = samples[0].table
     out = [samples[0]]
     for number, one in enumerate(samples[1:], 2):

@@ -6,7 +6,7 @@ make every interval too narrow. Metrics are vectorised over replicates of weight
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.labels import Floats, Ints, Labels
-from mmfuse.metrics import REPORTED, counted, weighted_auc
+from mmfuse.metrics import MEASURES, counted, weighted_auc
 from mmfuse.seeds import generator
 
 BLOCKS = 400
 """Beyond so many groups the jackknife leaves out blocks of groups, so that its cost grows no further."""
+
+Flags = NDArray[np.bool_]
 
 PER_CASE = frozenset({"accuracy", "log-loss", "brier", "exact-match", "hamming"})
 """Metrics that are means over cases. All others speak of classes, so that a rare class is what limits them."""
@@ -49,6 +51,15 @@ def jackknife_weights(groups: NDArray[np.str_], seed: int = 0) -> Floats:
     if len(names) > BLOCKS:
         block = generator(seed, "jackknife").permutation(block)
     return (np.arange(blocks)[:, None] != block[member]).astype(float)
+
+
+_REST_ON: Mapping[str, Callable[[Flags, Flags], Flags]] = {
+    "sensitivity": lambda positive, called: positive,
+    "specificity": lambda positive, called: ~positive,
+    "ppv": lambda positive, called: called,
+    "npv": lambda positive, called: ~called,
+}
+"""The cases that a figure of the positive class is a share of."""
 
 
 class Support(NamedTuple):
@@ -86,26 +97,41 @@ class Sample:
             if metric != "macro-auc":
                 raise SpecError(f"{metric} within folds", "macro-auc, or a mean over cases", "leave `within` out")
             return macro_auc_within(p, self.table.targets, self.labels, weight, self.strata)
-        return REPORTED[metric](p, self.table.targets, self.labels, weight)
+        return MEASURES[metric].score(p, self.table.targets, self.labels, weight)
+
+    def overall(self, metric: str, p: Floats, figures: Floats, label: str) -> Floats:
+        """(replicates, labels) of `figure` → (replicates,): of one label, or their mean as evaluations take it."""
+        if MEASURES[metric].of_positive and not label:
+            columns = [self.labels.slices[one.name].start + one.classes.index(one.positive) for one in self.labels]
+            figures = np.where(counted(p, self.table.targets, self.labels)[columns], figures, np.nan)
+        return over_labels(figures, self.labels, label)
 
     def supports(self, metric: str, p: Floats) -> list[Support]:
         """What the figure of each label rests on."""
         enough = counted(p, self.table.targets, self.labels)
-        _, member = np.unique(self.table.groups, return_inverse=True)
+        names, member = np.unique(self.table.groups, return_inverse=True)
+
+        def groups(cases: Flags) -> int:
+            return int(np.bincount(member[cases], minlength=len(names)).astype(bool).sum())
+
         out = []
         for index, label in enumerate(self.labels):
             part = self.labels.slices[label.name]
             truth = self.table.targets[:, index]
             answered = (truth >= 0) & ~np.isnan(p[:, part]).any(axis=1)
-            groups = len(np.unique(member[answered]))
-            by_class = {}
-            for column, name in enumerate(label.classes):
-                of_class = answered & (truth == column)
-                if metric not in PER_CASE and (enough[part][column] if metric in RANKING else of_class.any()):
-                    others = answered & (truth != column)
-                    by_class[name] = min(len(np.unique(member[side])) for side in (of_class, others))
+            by_class: dict[str, int] = {}
+            if metric in _REST_ON:
+                positive = label.classes.index(label.positive)
+                called = np.argmax(np.where(answered[:, None], p[:, part], 0.0), axis=1) == positive
+                by_class[label.positive] = groups(answered & _REST_ON[metric](truth == positive, called))
+            elif metric not in PER_CASE:
+                for column, name in enumerate(label.classes):
+                    of_class = answered & (truth == column)
+                    if enough[part][column] if metric in RANKING else of_class.any():
+                        by_class[name] = min(groups(of_class), groups(answered & (truth != column)))
             rarest = min(by_class, key=lambda name: by_class[name], default="")
-            out.append(Support(int(answered.sum()), groups, by_class.get(rarest, groups), rarest))
+            whole = groups(answered)
+            out.append(Support(int(answered.sum()), whole, by_class.get(rarest, whole), rarest))
         return out
 
     def covers(self, cases: int, groups: int) -> str:
@@ -206,7 +232,7 @@ def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, lab
 
 def check_words(table: ScoreTable, metric: str, sources: Sequence[str], label: str) -> None:
     """Raises SpecError for an unknown metric, source or label."""
-    words = [(metric, "metric", list(REPORTED)), *((source, "source", list(table.sources)) for source in sources)]
+    words = [(metric, "metric", list(MEASURES)), *((source, "source", list(table.sources)) for source in sources)]
     words += [(label, "label", list(table.labels.names))] if label else []
     for word, kind, known in words:
         if word not in known:
