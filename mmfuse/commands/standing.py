@@ -74,7 +74,8 @@ def _show_contests(screen: Screen, contests: Sequence[mmfuse.Contest]) -> None:
     for contest in contests:
         what: list[Cell] = [contest.label or MEANT] if several else []
         p: list[Cell] = [contest.p_holm] if family else []
-        difference = f"{contest.difference.value:+.3f}"
+        value = contest.difference.value
+        difference = "–" if math.isnan(value) else f"{value:+.3f}"
         rows.append([contest.one, contest.other, *what, difference, _range(contest.difference), *p, said(contest)])
     screen.table(
         ["", "minus", *(["label"] if several else []), "is", "95 %", *(["p"] if family else []), "verdict"], rows

@@ -20,8 +20,9 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable, log_scores
-from mmfuse.errors import MmfuseError, RunError
+from mmfuse.errors import MmfuseError, RunError, SpecError
 from mmfuse.events import Notice, Watch, silent
+from mmfuse.labels import Labels
 from mmfuse.metrics import LARGER_IS_BETTER, REPORTED
 from mmfuse.spec import Card
 from mmfuse.study import controls, variants
@@ -165,7 +166,7 @@ def compare(
     shelf = Shelf(out, table, root, catalog, device, watch)
     _write_blanks(out, cases, splits)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
-    work = _Work(study, shelf, splits, watch)
+    work = _Work(study, shelf, cases.labels, splits, watch)
     for name, file in (outside or {}).items():
         work.add_outside(name, file, cases)
     for variant in named:
@@ -191,8 +192,8 @@ def _write_blanks(out: Path, cases: Cases, splits: Sequence[Split]) -> None:
 class _Work:
     """Adds speakers to a study, one variant after the other."""
 
-    def __init__(self, study: Study, shelf: Shelf, splits: Sequence[Split], watch: Watch) -> None:
-        self.study, self.shelf, self.splits, self.watch = study, shelf, splits, watch
+    def __init__(self, study: Study, shelf: Shelf, labels: Labels, splits: Sequence[Split], watch: Watch) -> None:
+        self.study, self.shelf, self.labels, self.splits, self.watch = study, shelf, labels, splits, watch
         self.ledger = Ledger()
 
     def add(self, variant: Variant) -> None:
@@ -200,6 +201,8 @@ class _Work:
         seeds = self.study.design.seeds if variant.seeded else 1
         keys: list[tuple[str, ...]] = []
         try:
+            if variant.spec.card.label_set != self.labels:
+                raise SpecError("has other labels than the reference", "one set of labels", "a study of its own")
             for number in range(seeds):
                 keys.append(tuple(self._fitted(variant, number, fold) for fold in range(len(self.splits))))
         except Exception as error:  # whatever a part raises is this variant's failure alone

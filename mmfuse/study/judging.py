@@ -22,7 +22,7 @@ from mmfuse.study.intervals import Interval, interval
 from mmfuse.study.outside import CLASSES_ONLY
 from mmfuse.study.paired import Difference, paired_difference
 from mmfuse.study.repeated import difference_over_seeds, over_seeds
-from mmfuse.study.resampling import bootstrap_weights, over_labels, sample
+from mmfuse.study.resampling import RANKING, bootstrap_weights, sample
 from mmfuse.study.variants import LATE
 from mmfuse.study.verdicts import HELPS, HURTS, UNCLEAR, verdict
 
@@ -127,7 +127,9 @@ def check_metric(word: str) -> None:
 
 
 def _line(tables: Sequence[ScoreTable], speaker: Speaker, metric: str, label: str) -> Line:
-    asked = CLASSES_ONLY if speaker.classes_only else tuple(REPORTED)
+    folded = len(_within(tables[0])) > 0
+    asked = [name for name in REPORTED if not folded or name not in RANKING or name == "macro-auc"]
+    asked = [name for name in asked if not speaker.classes_only or name in CLASSES_ONLY]
     by_seed: dict[str, list[float]] = {name: [] for name in asked}
     cases = 0
     seeds = tables[: len(speaker.keys)]
@@ -136,13 +138,13 @@ def _line(tables: Sequence[ScoreTable], speaker: Speaker, metric: str, label: st
         p = held.table.probabilities(speaker.name)
         cases = _answered(held.table, p, label)
         for name in asked:
-            by_seed[name].append(float(over_labels(held.figure(name, p), held.labels, label)[0]))
+            by_seed[name].append(float(held.overall(name, p, held.figure(name, p), label)[0]))
     figures = {name: float(np.mean(values)) for name, values in by_seed.items()}
     spread = {name: float(np.std(values, ddof=1)) if len(values) > 1 else math.nan for name, values in by_seed.items()}
     made = None
     if metric in asked and not np.isnan(figures[metric]):
         if len(seeds) > 1:
-            made = over_seeds(seeds, speaker.name, metric=metric, label=label)
+            made = over_seeds(seeds, speaker.name, metric=metric, label=label, within=_within(seeds[0]))
         else:
             made = interval(seeds[0], speaker.name, metric=metric, label=label, within=_within(seeds[0]))
     return Line(speaker.name, speaker.role, label, cases, figures, spread, made)
@@ -194,7 +196,7 @@ def _contests(
 
 def _difference(tables: Sequence[ScoreTable], one: str, other: str, metric: str, label: str) -> Difference:
     if len(tables) > 1:
-        return difference_over_seeds(tables, one, other, metric=metric, label=label)
+        return difference_over_seeds(tables, one, other, metric=metric, label=label, within=_within(tables[0]))
     return paired_difference(tables[0], one, other, metric=metric, label=label, within=_within(tables[0]))
 
 
@@ -216,7 +218,8 @@ def _reached(study: Study, contests: Sequence[Contest]) -> list[str]:
     told = []
     for contest in contests:
         is_control = contest.other in study.named("control") and contest.one == study.reference
-        if is_control and contest.word != HELPS and (contest.label in helped or contest.label == OVERALL):
+        counts = contest.label in helped or contest.label == OVERALL
+        if is_control and counts and contest.word != HELPS and not math.isnan(contest.difference.low):
             subject = f"'{contest.other}' reaches {study.reference}" + (f" on {contest.label}" if contest.label else "")
             why = " as far as can be told" if contest.word == UNCLEAR else ""
             told.append(f"{subject}{why}: {study.reference} − {contest.other} {contest.difference}")
@@ -237,12 +240,15 @@ def _best_of(tables: Sequence[ScoreTable], names: Sequence[str], metric: str) ->
             held = sample(table, "test", _within(table))
             groups = held.table.groups
             weight = np.concatenate([np.ones((1, len(groups))), bootstrap_weights(groups, OPTIMISM, 0)])
-            by_seed.append(over_labels(held.figure(metric, held.table.probabilities(name), weight), held.labels, ""))
+            p = held.table.probabilities(name)
+            by_seed.append(held.overall(metric, p, held.figure(metric, p, weight), OVERALL))
         mean = sign * np.mean(by_seed, axis=0)
-        values.append(mean[0])
-        drawn.append(mean[1:] - np.nanmean(mean[1:]))
-    best = names[int(np.nanargmax(values))] if not np.isnan(values).all() else ""
-    return best, float(np.nanmean(np.max(drawn, axis=0)))
+        if not np.isnan(mean).all():
+            values.append(mean[0])
+            drawn.append(mean[1:] - np.nanmean(mean[1:]))
+    if len(values) < len(names):
+        return "", 0.0  # undefined for one of them: which is best cannot be said
+    return names[int(np.argmax(values))], float(np.nanmean(np.max(drawn, axis=0)))
 
 
 def words(labels: Labels, label: str) -> str:

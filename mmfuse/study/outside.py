@@ -19,11 +19,12 @@ from mmfuse.data.words import listed, named
 from mmfuse.decide.scores import ScoreTable, log_scores
 from mmfuse.errors import Faults, TableError, nearest
 from mmfuse.labels import Floats, Label
+from mmfuse.metrics.answers import SIDES
 
 SUMS = 1e-3
 """How far from one the probabilities of a label may sum: six digits are enough, percent are not."""
 
-CLASSES_ONLY = ("accuracy", "balanced-accuracy", "macro-f1")
+CLASSES_ONLY = ("accuracy", "balanced-accuracy", "macro-f1", *SIDES)
 """The metrics of predictions that are classes without probabilities."""
 
 
