@@ -196,7 +196,7 @@ class BestEpoch(Node):
     """Which epoch is kept: the best mean of a metric over sources, on `valid`. Empty metric: the last epoch."""
 
     metric: str = "log-loss"
-    """log-loss, brier, accuracy, balanced-accuracy, macro-f1 or macro-auc."""
+    """log-loss, brier, accuracy, balanced-accuracy, macro-f1, macro-auc or average-precision."""
     sources: Names = ("fused",)
     """Of the network; a use stands for the side heads of its modalities."""
 
@@ -259,6 +259,10 @@ class PredictionSection(Node):
     """Test-time views of every image: identity, flip-x, flip-y, rotate-90, rotate-180, rotate-270."""
     batch: Annotated[int, Field(ge=1)] = 64
     """Cases a batch."""
+    operating_points: dict[str, str] = {}  # noqa: RUF012
+    """By label, from when on a case is called positive: `"sensitivity >= 0.95"` (or specificity, ppv, npv), fitted on
+    `valid` for every source.
+    """
 
 
 class DecisionLine(Line):

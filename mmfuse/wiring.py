@@ -6,10 +6,11 @@ A modality's `use` stands for all modalities of that use that have no line of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
-from mmfuse.metrics import METRICS
+from mmfuse.metrics import METRICS, read_rule
 from mmfuse.parts import DecisionFusion, SecondStage
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
 
@@ -103,6 +104,7 @@ def wire(spec: Spec, faults: Faults | None = None) -> Wiring:
         _best_sources(spec, sources, uses, encoders, gathered),
         _decisions(spec, sources, uses, encoders, gathered),
     )
+    _check_operating_points(spec, gathered)
     for name, (line, modalities) in zip(spec.plan.augment, wiring.augment, strict=True):
         for modality in modalities:
             if not spec.card.modalities[modality].is_image:
@@ -112,6 +114,17 @@ def wire(spec: Spec, faults: Faults | None = None) -> Wiring:
     if faults is None:
         gathered.raise_as(SpecError)
     return wiring
+
+
+def _check_operating_points(spec: Spec, faults: Faults) -> None:
+    for label, text in spec.plan.prediction.operating_points.items():
+        where = f"prediction.operating_points.{label}"
+        if label not in spec.card.labels:
+            faults.add(where, f"no label is called '{label}'", mend=nearest(label, spec.card.labels))
+        try:
+            read_rule(text)
+        except SpecError as error:
+            faults += [replace(fault, where=where) for fault in error.faults]
 
 
 def _check_card(spec: Spec, uses: dict[str, str], faults: Faults) -> None:

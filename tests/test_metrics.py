@@ -52,11 +52,17 @@ def auc(block, truth):
     return np.mean(values)
 
 
+def average_precision(block, truth):
+    wanted = [1] if block.shape[1] == 2 else range(block.shape[1])
+    return np.mean([reference.average_precision_score(truth == k, block[:, k]) for k in wanted if (truth == k).any()])
+
+
 REFERENCE = {
     "accuracy": lambda b, t: reference.accuracy_score(t, b.argmax(1)),
     "balanced-accuracy": lambda b, t: reference.balanced_accuracy_score(t, b.argmax(1)),
     "macro-f1": lambda b, t: reference.f1_score(t, b.argmax(1), average="macro", zero_division=0),
     "macro-auc": auc,
+    "average-precision": average_precision,
     "log-loss": lambda b, t: reference.log_loss(t, b, labels=list(range(b.shape[1]))),
     "brier": lambda b, t: np.mean(((b - np.eye(b.shape[1])[t]) ** 2).sum(1)),
 }
@@ -109,7 +115,7 @@ def test_auc_of_many_replicates_in_chunks(monkeypatch):
     p, targets, _ = problem(0)
     weight = np.random.default_rng(0).exponential(size=(50, len(p)))
     whole = class_auc(p, targets, LABELS, weight)
-    monkeypatch.setattr("mmfuse.metrics._CELLS", 150)
+    monkeypatch.setattr("mmfuse.metrics.ranking.CELLS", 150)
     np.testing.assert_array_equal(class_auc(p, targets, LABELS, weight), whole)
 
 
