@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmfuse.errors import SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Ints
-from mmfuse.metrics import log_loss
+from mmfuse.metrics import METRICS
 from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, fit_readers, known_once
 from mmfuse.net.devices import choose_device, ready
@@ -162,7 +162,7 @@ def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:
     labels = cases.labels
     p, q = (labels.softmax(array.astype(np.float64)).mean(axis=0) for array in (served, beside))
     apart = np.nanmean(np.abs(p - q))
-    losses = [np.nanmean(log_loss(given, cases.targets[valid], labels)) for given in (p, q)]
+    losses = [np.nanmean(METRICS["log-loss"](given, cases.targets[valid], labels, None)) for given in (p, q)]
     sure = [np.nanmean([given[:, part].max(axis=1) for part in labels.slices.values()]) for given in (p, q)]
     return (
         f"served and out-of-fold networks on {len(valid)} valid cases: probabilities differ by {apart:.3f} on average; "
