@@ -13,7 +13,7 @@ import traceback
 import click
 
 import mmfuse
-from mmfuse.commands import checking, demo, embedding, learning, listing, preparing, skeleton, upkeep, using
+from mmfuse.commands import checking, comparing, demo, embedding, learning, listing, preparing, skeleton, upkeep, using
 from mmfuse.commands.app import App, global_options, refusal
 
 
@@ -76,6 +76,7 @@ for command in (
     learning.train,
     using.predict,
     using.evaluate,
+    comparing.compare,
     embedding.embed,
     upkeep.cache,
 ):
