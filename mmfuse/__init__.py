@@ -49,6 +49,8 @@ _DOOR = {
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
     "mmfuse.metrics": ("MEASURES", "Measure", "OperatingPoint", "OperatingPoints", "evaluate", "lint"),
+    "mmfuse.study.probing.asking": ("probe",),
+    "mmfuse.study.resolution": ("resolution",),
     "mmfuse.study.statistics": (
         "Difference", "Interval", "Verdict", "bootstrap_weights", "corrected_t", "delong", "difference_over_seeds",
         "holm", "interval", "intervals", "jackknife_weights", "mcnemar", "over_seeds", "paired_difference", "verdict",

@@ -30,16 +30,26 @@ LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "
 @sets_option
 @card_option
 @click.option("--files/--no-files", default=True, show_default=True, help="Decode and compare every image.")
+@click.option("--probe", "probes", is_flag=True, help="Ask what each label could be read from; see docs/audit.md.")
 @json_option
 @click.pass_obj
 def check(
-    app: App, spec: str, cases: Path | None, sets: Sequence[str], card: Path | None, files: bool, wants_json: bool
+    app: App,
+    spec: str,
+    cases: Path | None,
+    sets: Sequence[str],
+    card: Path | None,
+    files: bool,
+    probes: bool,
+    wants_json: bool,
 ) -> None:
     """Validate a plan, show its flow, audit a table.
 
     SPEC is a plan, a recipe's name or a complete spec. It is printed whole, then what it would do and what CASES hold.
     All faults come at once. Without CASES and --card, a plan that holds no card is checked by itself.
     """
+    if probes and cases is None:
+        raise click.UsageError("--probe asks a table: name CASES")
     complete = holds_card(spec, app.catalog)
     if cases is not None and not (complete and card is None):
         card = card_of(cases, card)
@@ -56,7 +66,9 @@ def check(
         table = load_cases(cases, loaded.card, (card or cases).parent)
         split = mmfuse.assign(table, loaded.card.split, app.watch)
         with app.working():
-            findings = mmfuse.audit(table, split, files=files, watch=app.watch)
+            findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
+            if probes:
+                findings += mmfuse.probe(table, split, files=files, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
     told |= {"networks": steps.networks, "stages": steps.stages, "findings": [vars(one) for one in findings]}
     if wants_json:

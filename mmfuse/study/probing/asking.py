@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmfuse.data.findings import LEVELS, Finding
 from mmfuse.data.splits import Names, fold_numbers
@@ -25,7 +26,7 @@ from mmfuse.study.probing.saying import (
     strongest_findings,
     unseen_findings,
 )
-from mmfuse.study.probing.sources import Source, picture_sources, table_sources
+from mmfuse.study.probing.sources import Expectation, Source, picture_sources, table_sources
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
@@ -91,10 +92,20 @@ def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked]) ->
             for source in sources:
                 beside = places.get(source.beside, {})
                 for c, reading in places[source.where].items():
-                    p = reading.p_above(source.expected.auc) if source.expected.level != "shown" else 1.0
-                    if c in beside:
-                        p = max(p, p_of_gain(reading, beside[c], cases.groups))
+                    p = _chance(reading, beside.get(c), source.expected, cases.groups)
                     yield Answer(source, one.label.name, one.label.classes[c], reading, p)
+
+
+def _chance(reading: Reading, beside: Reading | None, expected: Expectation, groups: NDArray[np.str_]) -> float:
+    """The p-value of a source that tells no more than is expected of it."""
+    if expected.level == "shown":
+        return 1.0
+    if beside is None:
+        return reading.p_above(expected.auc)
+    ways = [p_of_gain(reading, beside, groups)]
+    if expected.nearly < 1:
+        ways.append(reading.p_above(expected.nearly))
+    return max(reading.p_above(expected.auc), min(len(ways) * min(ways), 1.0))
 
 
 def _readings(cases: Cases, source: Source, asked: Asked) -> dict[int, Reading]:

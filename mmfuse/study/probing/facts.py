@@ -93,8 +93,9 @@ def facts_of(path: Path) -> Facts | None:
             quality = sum(sum(table) for table in tables.values())
             image.draft("RGB", (2 * _LOOK, 2 * _LOOK))
             colour = image.convert("RGB")
-            seen = np.asarray(colour.resize((_LOOK, _LOOK), Image.Resampling.BOX), dtype=np.float32) / 255
-            small = np.asarray(colour.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+            # Not by boxes, which are lopsided at odd scales: mirroring and shrinking have to commute.
+            seen = np.asarray(colour.resize((_LOOK, _LOOK), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+            small = np.asarray(colour.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     except Exception:  # decoders raise many kinds
         return None
     light = seen @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
