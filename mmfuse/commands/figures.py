@@ -1,11 +1,18 @@
-"""How an evaluation looks: every source × label beside the trivial predictors, and the classes too rare to count."""
+"""How an evaluation looks: every source × label with its intervals, beside the trivial predictors, and the classes too
+rare to count.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmfuse.show import Cell, Screen
+from mmfuse.show import Cell, Screen, cell
+
+if TYPE_CHECKING:
+    from mmfuse import Interval
 
 METRICS = {
     "accuracy": "accuracy",
@@ -17,42 +24,95 @@ METRICS = {
 """What is shown of an evaluation, and the words above the columns."""
 
 Evaluation = Mapping[str, Any]
+Intervals = Mapping[str, Mapping[str, Mapping[str, "Interval"]]]
+"""{source: {label: {metric: interval}}}; the label `` is the mean over labels."""
+
+NONE: Intervals = {}
 
 
-def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "") -> None:
+def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", intervals: Intervals = NONE) -> None:
     """One table a label; where there are several labels, one more of their means.
 
-    `answer` is the source that is marked as the pipeline's own.
+    `answer` is the source that is marked as the pipeline's own. Below each source stand its 95 % intervals, and below
+    all tables what they cover.
     """
     unit = evaluation["case_is"]
     place = "all" if evaluation["on"] == "all" else f"`{evaluation['on']}`"
     screen.heading(f"figures on {place}: {evaluation['cases']} cases (one case is one {unit})")
-    speakers = {**evaluation["sources"], **evaluation["trivial"]}
     for label, counts in evaluation["counts"].items():
         spread = ", ".join(f"{name} {count}" for name, count in counts.items())
         screen.text(f"\n{label}  ({spread})")
-        rows = [_row(_marked(name, answer), figures[label]) for name, figures in speakers.items()]
+        rows: list[tuple[Cell, ...]] = []
+        for name, figures in {**evaluation["sources"], **evaluation["trivial"]}.items():
+            rows.append((_marked(name, answer), figures[label]["cases"], *_cells(figures[label])))
+            rows += _ranges(intervals.get(name, {}).get(label, {}), before=1)
         screen.table(("source", "cases", *METRICS.values()), rows)
         _show_left_out(screen, {name: figures[label] for name, figures in evaluation["sources"].items()})
+        _show_notes(screen, intervals, label)
     if len(evaluation["counts"]) > 1:
         screen.text("\nmean over the labels, by their weight")
-        rows = [
-            (_marked(name, answer), *(_cell(means[metric]) for metric in METRICS))
-            for name, means in evaluation["mean"].items()
-        ]
+        rows = []
+        for name, means in evaluation["mean"].items():
+            rows.append((_marked(name, answer), *_cells(means)))
+            rows += _ranges(intervals.get(name, {}).get("", {}), before=0)
         screen.table(("source", *METRICS.values()), rows)
+        _show_notes(screen, intervals, "")
+    if covers := what_is_covered(intervals):
+        screen.text(f"\n95 % intervals cover {covers}")
+
+
+def what_is_covered(intervals: Intervals) -> str:
+    """What the widest based of the intervals covers; empty where there is none."""
+    every = [made for labels in intervals.values() for metrics in labels.values() for made in metrics.values()]
+    given = [made for made in every if not math.isnan(made.low)]
+    return max(given, key=lambda made: made.cases).covers if given else ""
+
+
+def as_tree(intervals: Intervals) -> dict[str, Any]:
+    """The intervals as JSON can hold them; the mean over labels stands under `mean`."""
+
+    def plain(metrics: Mapping[str, Interval]) -> dict[str, Any]:
+        return {metric: dataclasses.asdict(made) for metric, made in metrics.items()}
+
+    return {
+        "level": 0.95,
+        "covers": what_is_covered(intervals),
+        "sources": {
+            source: {label: plain(metrics) for label, metrics in labels.items() if label}
+            for source, labels in intervals.items()
+        },
+        "mean": {source: plain(labels[""]) for source, labels in intervals.items()},
+    }
 
 
 def _marked(name: str, answer: str) -> str:
     return f"{name} (the answer)" if name == answer else name
 
 
-def _row(name: str, figures: Mapping[str, Any]) -> tuple[Cell, ...]:
-    return (name, figures["cases"], *(_cell(figures[metric]) for metric in METRICS))
+def _cells(figures: Mapping[str, Any]) -> list[Cell]:
+    return [cell(float("nan") if figures[metric] is None else figures[metric]) for metric in METRICS]
 
 
-def _cell(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _ranges(made: Mapping[str, Interval], before: int) -> list[tuple[Cell, ...]]:
+    """The line below a source: a range a metric, empty where none is given; no line where there is none at all."""
+    if all(math.isnan(one.low) for one in made.values()):
+        return []
+    words = [
+        "" if metric not in made or math.isnan(made[metric].low) else f"{made[metric].low:.2f}–{made[metric].high:.2f}"
+        for metric in METRICS
+    ]
+    return [("  95 %", *[None] * before, *words)]
+
+
+def _show_notes(screen: Screen, intervals: Intervals, label: str) -> None:
+    """Each warning once, with the metrics that it speaks of."""
+    said: dict[str, list[str]] = {}
+    for labels in intervals.values():
+        for metric, made in labels.get(label, {}).items():
+            if made.note and metric in METRICS and METRICS[metric] not in said.setdefault(made.note, []):
+                said[made.note].append(METRICS[metric])
+    for note, metrics in said.items():
+        screen.text(f"interval of {', '.join(metrics)}: {note}")
 
 
 def _show_left_out(screen: Screen, by_source: Mapping[str, Mapping[str, Any]]) -> None:

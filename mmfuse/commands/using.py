@@ -13,7 +13,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.figures import show_figures
+from mmfuse.commands.figures import METRICS, NONE, as_tree, show_figures
 from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_suffix, write_text
 from mmfuse.show import as_json
 
@@ -70,33 +70,48 @@ def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
 @click.option("--on", type=click.Choice(["valid", "test", "train"]), help="Of the run's own cases.  [default: test]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
               help="Also write the figures as JSON; - is stdout instead of tables.")  # fmt: skip
+@click.option("--intervals/--no-intervals", "with_intervals", default=True, help="95 % intervals.  [default: on]")
 @card_option
 @device_option
 @click.pass_obj
 def evaluate(
-    app: App, run: Path, cases: Path | None, on: str | None, json_file: Path | None, card: Path | None, device: str
+    app: App,
+    run: Path,
+    cases: Path | None,
+    on: str | None,
+    json_file: Path | None,
+    with_intervals: bool,
+    card: Path | None,
+    device: str,
 ) -> None:
     """Show what a run is worth, on held-out cases.
 
-    Every source × label beside the trivial predictors, on the run's own cases or on new labelled CASES. On its own
-    cases the stored scores are enough: no image, no torch, no plan is read.
+    Every source × label with 95 % intervals, beside the trivial predictors, on the run's own cases or on new labelled
+    CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
     """
     opened = mmfuse.Run(run)
     if cases is None:
         scores, place = opened.scores, on or "test"
-        evaluation = mmfuse.evaluate(scores, on=place)
-        if place == "test":
-            count_opening(app, run)
     elif on:
         raise click.UsageError("--on speaks of the run's own cases; new CASES are evaluated whole")
     else:
-        evaluation = mmfuse.evaluate(score(app, opened, run, cases, card, device), on="all")
+        scores, place = score(app, opened, run, cases, card, device), "all"
+    evaluation = mmfuse.evaluate(scores, on=place)
+    if place == "test":
+        count_opening(app, run)
+    made = NONE
+    if with_intervals:
+        with app.working():
+            made = (
+                mmfuse.intervals(scores, on=place) if json_file else mmfuse.intervals(scores, on=place, metrics=METRICS)
+            )
+        evaluation = {**evaluation, "intervals": as_tree(made)}
     if json_file is not None and str(json_file) == "-":
         app.screen.json(evaluation)
         return
     if json_file is not None:
         write_text(json_file, as_json(evaluation) + "\n")
-    show_figures(app.screen, evaluation, answer_of(opened, list(evaluation["sources"])))
+    show_figures(app.screen, evaluation, answer_of(opened, list(evaluation["sources"])), made)
 
 
 def answer_of(opened: Run, sources: Sequence[str]) -> str:

@@ -147,10 +147,23 @@ def test_figures_are_those_of_the_stored_scores(trained, tmp_path, mmfuse):
     told = mmfuse("evaluate", trained / "run", "--on", "valid", "--json", tmp_path / "f.json").stdout
     figures = json.loads((tmp_path / "f.json").read_text())
     expected = evaluate(Run(trained / "run").scores, on="valid")
+    made = figures.pop("intervals")
     assert figures == json.loads(json.dumps(expected))
+    of_answer = made["sources"]["final"]["answer"]["accuracy"]
+    assert of_answer["value"] == expected["sources"]["final"]["answer"]["accuracy"]
+    assert of_answer["low"] < of_answer["value"] < of_answer["high"]
+    assert f"{of_answer['low']:.2f}–{of_answer['high']:.2f}" in told
+    assert f"95 % intervals cover {made['covers']}" in told
+    assert "12 cases; not of training cases or seeds" in made["covers"]
     shown = next(line for line in told.splitlines() if line.startswith("final (the answer)")).split()
     found = expected["sources"]["final"]["answer"]
     assert shown[3:6] == [str(found["cases"]), f"{found['accuracy']:.3f}", f"{found['balanced-accuracy']:.3f}"]
+
+
+def test_intervals_can_be_left_out(trained, tmp_path, mmfuse):
+    told = mmfuse("evaluate", trained / "run", "--on", "valid", "--no-intervals", "--json", tmp_path / "f.json").stdout
+    assert "95 %" not in told
+    assert "intervals" not in json.loads((tmp_path / "f.json").read_text())
 
 
 def test_scores_alone_are_enough(trained, tmp_path, mmfuse):
