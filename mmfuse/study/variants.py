@@ -23,6 +23,9 @@ from mmfuse.wiring import FUSED, Wiring, wire
 
 Role = Literal["variant", "single", "metadata", "logistic", "control", "outside"]
 
+TABLE = "table"
+"""The use of metadata, as plans call it."""
+
 ALONE = " alone"
 """Behind a modality's name: the plan for it by itself."""
 
@@ -214,7 +217,7 @@ def singles(reference: Variant) -> list[Variant]:
 
 def metadata(reference: Variant, catalog: Catalog) -> list[Variant]:
     """A logistic regression on all tables of the card, whether the reference reads them or not."""
-    tables = [name for name, line in reference.spec.card.modalities.items() if line.columns and not line.is_image]
+    tables = [name for name, line in reference.spec.card.modalities.items() if line.name == TABLE]
     if not tables:
         return []
     line = logistic(catalog, tables, NARROW)
