@@ -48,7 +48,7 @@ _DOOR = {
     "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
-    "mmfuse.metrics": ("MEASURES", "Measure", "OperatingPoint", "OperatingPoints", "evaluate", "lint"),
+    "mmfuse.metrics": ("MEASURES", "Measure", "OperatingPoint", "OperatingPoints", "evaluate", "lint", "side"),
     "mmfuse.study.probing.asking": ("probe",),
     "mmfuse.study.resolution": ("resolution",),
     "mmfuse.study.statistics": (

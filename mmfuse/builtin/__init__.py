@@ -11,7 +11,10 @@ from pathlib import Path
 
 from mmfuse import Part, hookimpl
 
-_ROOMS = ("modalities", "steps", "augmentations", "encoders", "fusions", "heads", "losses", "decisions", "synthetic")
+_ROOMS = (
+    "modalities", "steps", "augmentations", "encoders", "fusions", "heads", "losses", "decisions", "metrics",
+    "synthetic",
+)  # fmt: skip
 
 
 @hookimpl

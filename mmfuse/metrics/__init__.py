@@ -8,6 +8,7 @@ Every figure takes `p` (cases, columns) probabilities, `targets` (cases, labels)
 
 from __future__ import annotations
 
+from mmfuse.metrics.answers import side
 from mmfuse.metrics.basis import FEWEST, Measure, Score, counted
 from mmfuse.metrics.evaluation import Evaluation, Scored, evaluate
 from mmfuse.metrics.linting import lint
@@ -18,5 +19,5 @@ from mmfuse.metrics.table import LARGER_IS_BETTER, MEASURES, METRICS, REPORTED
 __all__ = [
     "FEWEST", "LARGER_IS_BETTER", "MEASURES", "METRICS", "REPORTED", "Evaluation", "Measure", "OperatingPoint",
     "OperatingPoints", "Score", "Scored", "class_auc", "counted", "counted_macro_auc", "evaluate", "lint", "read_rule",
-    "weighted_auc", "weighted_average_precision",
+    "side", "weighted_auc", "weighted_average_precision",
 ]  # fmt: skip

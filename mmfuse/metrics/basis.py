@@ -6,7 +6,7 @@ undefined is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -135,6 +135,3 @@ class Measure(NamedTuple):
     """Whether it speaks of the positive class against the rest."""
     suits: Callable[[Labels], bool] = lambda labels: True
     """Whether it has a meaning for these labels."""
-
-
-Measures = Mapping[str, Measure]

@@ -104,7 +104,9 @@ def _guess(x: Floats, came: Floats, weight: Floats, centre: Floats) -> Floats:
 
 def _powers(values: Floats, order: int) -> Floats:
     """(n,) → (n, order + 1): the powers from 0 on."""
-    return np.cumprod(np.column_stack([np.ones(len(values)), *[values] * order]), axis=1)
+    return np.cumprod(  # type: ignore[return-value]
+        np.column_stack([np.ones(len(values)), *[values] * order]), axis=1
+    )
 
 
 def _solved(bend: Floats, pull: Floats) -> Floats:

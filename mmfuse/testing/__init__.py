@@ -17,7 +17,8 @@ def checks(part: Part, **given: object) -> tuple[Check, ...]:
     """The checks of a part's role, each a call without arguments that raises `Refusal`.
 
     Keywords say what the kit cannot know: `shape` (an encoder's input; else images of 64 px, then tables are tried),
-    `rows` (`Rows` that a modality can read), `release` (a folder that an adapter can read).
+    `rows` (`Rows` that a modality can read), `release` (a folder that an adapter can read), `labels` (`Labels` that a
+    metric has a meaning for).
     """
     return checks_of(part, Given(**given))  # type: ignore[arg-type]  # Given refuses unknown keywords
 

@@ -1,4 +1,4 @@
-"""What decisions, second stages and metrics keep.
+"""What decisions and second stages keep.
 
 Sums of one; they cope with unknown labels, absent sources and classes that never occur.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmfuse import DecisionFusion, Label, Labels, Metric, SecondStage
+from mmfuse import DecisionFusion, Label, Labels, SecondStage
 from mmfuse.testing.kit import Given, need
 
 LABELS = Labels([Label("two", ("a", "b")), Label("three", ("a", "b", "never"))])
@@ -197,77 +197,6 @@ def is_stored_without_pickle(part: SecondStage, given: Given) -> None:
     )
 
 
-# ── metrics ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _answered() -> tuple[np.ndarray, np.ndarray]:
-    scores, targets = _problem(1)
-    return np.exp(scores[0, 0]), targets
-
-
-def gives_one_value_a_replicate_and_label(part: Metric, given: Given) -> None:
-    p, targets = _answered()
-    values = part.score(p, targets, LABELS, np.ones((3, _CASES)))
-    need(values.shape == (3, len(LABELS)), f"gave {values.shape} for 3 replicates", f"(3, {len(LABELS)})")
-    need(bool(np.array_equal(values[0], values[1], equal_nan=True)), "differs between equal replicates", "the same")
-
-
-def weighs_cases(part: Metric, given: Given) -> None:
-    p, targets = _answered()
-    weight = np.ones((1, _CASES))
-    weight[0, 20:] = 0
-    half, dropped = part.score(p, targets, LABELS, weight), part.score(p[:20], targets[:20], LABELS, weight[:, :20])
-    need(bool(np.allclose(half, dropped, equal_nan=True)), "a case of weight 0 counts", "the value without it")
-    twice = part.score(
-        np.concatenate([p, p[:5]]), np.concatenate([targets, targets[:5]]), LABELS, np.ones((1, _CASES + 5))
-    )
-    weight = np.ones((1, _CASES))
-    weight[0, :5] = 2
-    doubled = part.score(p, targets, LABELS, weight)
-    need(
-        bool(np.allclose(doubled, twice, equal_nan=True)),
-        "a case of weight 2 is not two cases",
-        "the value with the case twice",
-    )
-
-
-def lets_unknown_and_silent_cases_weigh_nothing(part: Metric, given: Given) -> None:
-    p, targets = _answered()
-    ones = np.ones((1, _CASES))
-    spoiled, moved = p.copy(), p.copy()
-    spoiled[:4] = np.nan
-    for index, columns in enumerate(LABELS.slices.values()):
-        moved[targets[:, index] < 0, columns] = np.eye(columns.stop - columns.start)[0]
-    silent, without = part.score(spoiled, targets, LABELS, ones), part.score(p[4:], targets[4:], LABELS, ones[:, 4:])
-    need(
-        bool(np.allclose(silent, without, equal_nan=True)),
-        "a case without prediction (NaN) counts",
-        "the value without it",
-    )
-    same = np.allclose(part.score(moved, targets, LABELS, ones), part.score(p, targets, LABELS, ones), equal_nan=True)
-    need(bool(same), "an unknown label (-1) counts", "the value without it")
-
-
-def prefers_right_answers(part: Metric, given: Given) -> None:
-    _, targets = _answered()
-    right = np.where(LABELS.one_hot(np.maximum(targets, 0)) > 0, 0.9, 0.05)
-    right, wrong = LABELS.normalise(right), LABELS.normalise(1 - right)
-    good, bad = (np.nanmean(part.score(p, targets, LABELS, np.ones((1, _CASES)))) for p in (right, wrong))
-    better = good > bad if part.larger_is_better else good < bad
-    need(
-        bool(better),
-        f"is {good:.3g} for right answers and {bad:.3g} for wrong ones",
-        f"larger_is_better = {good > bad}",
-    )
-
-
-def does_not_mind_the_order_of_cases(part: Metric, given: Given) -> None:
-    p, targets = _answered()
-    order, ones = np.random.default_rng(2).permutation(_CASES), np.ones((1, _CASES))
-    one, other = part.score(p, targets, LABELS, ones), part.score(p[order], targets[order], LABELS, ones)
-    need(bool(np.allclose(one, other, equal_nan=True)), "moves with the order of cases", "0")
-
-
 CHECKS: dict[str, tuple[Any, ...]] = {
     "decision": (
         answers_with_probabilities_that_sum_to_one,
@@ -284,12 +213,5 @@ CHECKS: dict[str, tuple[Any, ...]] = {
         gives_the_same_for_the_same_seed,
         leaves_its_table_alone,
         is_stored_without_pickle,
-    ),
-    "metric": (
-        gives_one_value_a_replicate_and_label,
-        weighs_cases,
-        lets_unknown_and_silent_cases_weigh_nothing,
-        prefers_right_answers,
-        does_not_mind_the_order_of_cases,
     ),
 }

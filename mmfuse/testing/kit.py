@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from mmfuse import Part, Rows
+from mmfuse import Labels, Part, Rows
 
 
 class Refusal(AssertionError):  # noqa: N818  # it is what a check says, not what went wrong in it
@@ -27,6 +27,7 @@ class Given:
     shape: tuple[int, ...] = ()
     rows: Rows | None = None
     release: Path | None = None
+    labels: Labels | None = None
 
 
 Run = Callable[[Part, Given], None]
@@ -65,7 +66,7 @@ _MODULES = {
     "adapter": "inputs",
     "decision": "decisions",
     "stage": "decisions",
-    "metric": "decisions",
+    "metric": "metrics",
 }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmfuse import DecisionFusion, Metric, Rule, SecondStage
+from mmfuse import DecisionFusion, Rule, SecondStage
 
 # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,55 +192,3 @@ class Unstorable(SecondStage):
         from sklearn.preprocessing import FunctionTransformer
 
         return make_pipeline(FunctionTransformer(lambda x: x), Stage().estimator(seed))
-
-
-# ── metrics ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Accuracy(Metric):
-    """A good metric."""
-
-    def score(self, p, targets, labels, weight):
-        picks = labels.argmax(p)
-        counted = weight[:, :, None] * self.known(p, targets, picks)
-        with np.errstate(all="ignore"):
-            return (counted * (picks == targets)).sum(axis=1) / counted.sum(axis=1)
-
-    def known(self, p, targets, picks):
-        return (targets >= 0) & (picks >= 0)
-
-
-class OneNumber(Accuracy):
-    """Gives one number for all labels."""
-
-    def score(self, p, targets, labels, weight):
-        return super().score(p, targets, labels, weight).mean(axis=1)
-
-
-class Weightless(Accuracy):
-    """Ignores the weights."""
-
-    def score(self, p, targets, labels, weight):
-        return super().score(p, targets, labels, np.ones_like(weight))
-
-
-class CountsUnknown(Accuracy):
-    """Counts unknown labels as wrong."""
-
-    def known(self, p, targets, picks):
-        return np.ones(targets.shape)
-
-
-class UpsideDown(Accuracy):
-    """Says that less is better."""
-
-    @property
-    def larger_is_better(self):
-        return False
-
-
-class FirstHalf(Accuracy):
-    """Trusts the first cases more."""
-
-    def score(self, p, targets, labels, weight):
-        return super().score(p, targets, labels, weight) + 0.01 * np.nan_to_num(p[0, 0])

@@ -4,6 +4,7 @@ import bad_decisions
 import bad_encoders
 import bad_heads
 import bad_inputs
+import bad_metrics
 import pytest
 
 from mmfuse import PartError
@@ -13,7 +14,8 @@ GOOD = [
     bad_inputs.Plain(),
     bad_decisions.Mean(),
     bad_decisions.Stage(),
-    bad_decisions.Accuracy(),
+    bad_metrics.Accuracy(),
+    bad_metrics.Together(),
     bad_inputs.Number(),
     bad_encoders.Good(),
     bad_encoders.FusionOf(),
@@ -81,11 +83,13 @@ BAD = {
     "gives the same for the same seed": [bad_decisions.Unseeded()],
     "leaves its table alone": [bad_decisions.SpoilsTable()],
     "is stored without pickle": [bad_decisions.Unstorable()],
-    "gives one value a replicate and label": [bad_decisions.OneNumber()],
-    "weighs cases": [bad_decisions.Weightless()],
-    "lets unknown and silent cases weigh nothing": [bad_decisions.CountsUnknown()],
-    "prefers right answers": [bad_decisions.UpsideDown()],
-    "does not mind the order of cases": [bad_decisions.FirstHalf()],
+    "gives one value a replicate and label": [bad_metrics.OneNumber(), bad_metrics.TooWide()],
+    "suits some labels": [bad_metrics.SuitsNobody()],
+    "comes to its ideal for honest probabilities": [bad_metrics.WrongIdeal()],
+    "weighs cases": [bad_metrics.Weightless()],
+    "lets unknown and silent cases weigh nothing": [bad_metrics.CountsUnknown()],
+    "prefers right answers": [bad_metrics.UpsideDown()],
+    "does not mind the order of cases": [bad_metrics.FirstHalf()],
     "reads one array of the shape it names": [bad_inputs.Doubles()],
     "takes an empty row as absent": [bad_inputs.NeverAbsent()],
     "reads each row by itself": [bad_inputs.Ranks()],

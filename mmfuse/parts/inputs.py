@@ -1,0 +1,119 @@
+"""What cases bring: modalities and their readers, steps on images, adapters that make tidy cases of a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.knobs import Part
+from mmfuse.learnt import Learnt
+
+if TYPE_CHECKING:
+    from mmfuse.data.cases import Rows, Table
+
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+
+
+class Reader(Learnt):
+    """What `Modality.fit` returns: knows how to read rows. A subclass is a frozen dataclass (see `Learnt`)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one case: (3, height, width) for images, (width,) for tables and vectors."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> str:
+        """`uint8` for images (the engine scales them to [0, 1] on the device), else `float32`."""
+        return "float32"
+
+    def read(self, rows: Rows) -> tuple[NDArray[Any], Bools]:
+        """(n, *shape) and which of the n are present; what stands at an absent row is never looked at.
+
+        Raises: TableError naming row, column and file.
+        """
+        raise NotImplementedError
+
+    def flags(self, rows: Rows) -> tuple[str, ...]:
+        """(n,) what in each row training never saw (a category, a number out of range); empty where nothing is odd."""
+        return ("",) * len(rows)
+
+    def files(self, rows: Rows) -> tuple[Path | None, ...]:
+        """The one file behind each row (None: absent).
+
+        Where a reader gives them, the engine decodes each file once and caches it.
+        """
+        return ()
+
+    def fingerprint(self) -> str:
+        """What, beside the file's content, decides the pixels: steps, size, versions.
+
+        Only asked for where `files` gives paths.
+        """
+        return ""
+
+
+class Modality(Part):
+    """A named input: columns of the table → arrays."""
+
+    role: ClassVar[str] = "modality"
+    reader: ClassVar[type[Reader]] = Reader
+    """The class that `fit` returns; see `load`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns that it reads."""
+        raise NotImplementedError
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it yields (3, height, width) in [0, 1]: augmentations and test-time views apply to it."""
+        return False
+
+    def fit(self, rows: Rows) -> Reader:
+        """Learns from training rows (label columns are not in them) whatever reading needs: means, categories …"""
+        raise NotImplementedError
+
+    def load(self, stem: Path) -> Reader:
+        """The reader that was stored at `stem`. A part whose reader holds other parts (steps) gives it its own again.
+
+        Raises: RunError if it cannot be read.
+        """
+        return self.reader.load(stem)
+
+
+class Step(Part):
+    """A fixed change of an image before the cache."""
+
+    role: ClassVar[str] = "step"
+
+    def apply(self, image: Bytes) -> Bytes:
+        """(height, width, 3) uint8 RGB → the same kind, any size."""
+        raise NotImplementedError
+
+
+class Tidy(NamedTuple):
+    """What an adapter makes of a released folder."""
+
+    table: Table
+    card: dict[str, Any]
+    """The card as its TOML tree; paths in the table are relative to `card["cases"]["root"]`."""
+    notes: tuple[str, ...] = ()
+    """What the user should know: cases left out, known faults of the release …"""
+
+
+class Adapter(Part):
+    """A released dataset folder → tidy cases and their card."""
+
+    role: ClassVar[str] = "adapter"
+
+    def tidy(self, release: Path) -> Tidy:
+        """Reads the official layout at `release`.
+
+        Raises: TableError naming the file, what was found and what the official layout has.
+        """
+        raise NotImplementedError

@@ -1,0 +1,127 @@
+"""What learns by gradients: augmentation → encoder → fusion → head, and the losses that they learn by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from mmfuse.knobs import Part
+from mmfuse.labels import Floats, Labels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class FlowShape(NamedTuple):
+    """What an encoder was seen to give for one modality (by a blank pass)."""
+
+    width: int
+    maps: tuple[tuple[int, int, int], ...] = ()
+    """(channels, height, width) of each map, fine → coarse."""
+    tokens: tuple[int, int] | None = None
+    """(tokens, width)."""
+
+
+class Augmentation(Part):
+    """A random change of images in training, drawn per case, on the device.
+
+    Images named in one `on` share each case's draw.
+    """
+
+    role: ClassVar[str] = "augmentation"
+
+    def build(self) -> nn.Module:
+        """A module with `draw(cases: int, generator: torch.Generator) -> dict[str, Tensor]` (first axis = cases,
+        independent of image size, on the CPU) and `forward(images: (cases, 3, h, w) in [0, 1], draw) -> images`.
+        """
+        raise NotImplementedError
+
+
+class Encoder(Part):
+    """One modality → features. Normalises its own input (law 4); reads no file or hub in `build`."""
+
+    role: ClassVar[str] = "encoder"
+
+    def build(self, shape: tuple[int, ...]) -> nn.Module:
+        """A module: (batch, *shape) float → `Features`; a bare (batch, width) counts as its vector."""
+        raise NotImplementedError
+
+    def start(self, module: nn.Module, weights: str) -> None:
+        """Loads first weights into a new module, once. `weights` is `pretrained` or the path of a safetensors file;
+        never called for `none`.
+
+        A part that ships no weights leaves `pretrained` alone and refuses a path.
+        """
+        if weights != "pretrained":
+            from mmfuse.errors import SpecError
+
+            raise SpecError(
+                f"encoder '{self.name}' cannot start from '{weights}'", "'none' or 'pretrained'", "leave `weights` out"
+            )
+
+
+class FeatureFusion(Part):
+    """Features of several modalities → one vector (and whatever else the head and the loss may use)."""
+
+    role: ClassVar[str] = "fusion"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Which of `vector`, `maps`, `tokens` it reads. Frozen features are cached to exactly this."""
+        return ("vector",)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether exchanging modalities (with shared encoders) leaves the result the same."""
+        return False
+
+    @property
+    def arity(self) -> tuple[int, int]:
+        """Fewest and most modalities it takes (most 0: any number)."""
+        return (2, 0)
+
+    def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
+        """What speaks against fusing these {modality: its `use`}, found before anything is built."""
+        return ()
+
+    def build(self, flows: Mapping[str, FlowShape]) -> nn.Module:
+        """A module: `(features: dict[str, Features], present: dict[str, (batch,) bool])` → `Fused` (a bare (batch,
+        width) counts as its vector). Every modality's tensors are full; where it is absent they hold the stand-in.
+
+        Raises: SpecError where the flows do not fit (unequal widths …), with the mend.
+        """
+        raise NotImplementedError
+
+
+class Head(Part):
+    """A vector → scores over all columns."""
+
+    role: ClassVar[str] = "head"
+
+    def build(self, width: int, labels: Labels) -> nn.Module:
+        """A module: (batch, width) → `Scores`; a bare (batch, columns) counts as its logits."""
+        raise NotImplementedError
+
+
+class Loss(Part):
+    """What training makes small."""
+
+    role: ClassVar[str] = "loss"
+
+    def build(self, labels: Labels, counts: Floats) -> nn.Module:
+        """A module: `(outputs: Outputs, targets: (batch, labels) int64 with -1 unknown, progress: float in [0, 1])` →
+        {name: scalar}; the sum of the scalars is minimised. `counts` (columns,) are the training cases of each class.
+        """
+        raise NotImplementedError
+
+
+class Pretext(Part):
+    """An objective without labels, for the same training loop."""
+
+    role: ClassVar[str] = "pretext"
+
+    def build(self, network: nn.Module, labels: Labels, cases: int) -> nn.Module:
+        """A module with `forward(batch, gather) -> {name: loss}` and `begin_epoch(epoch, embed)`; its buffers are
+        checkpointed.
+        """
+        raise NotImplementedError
