@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mmfuse.commands.further import show_positive, show_together
 from mmfuse.show import Cell, Screen, cell
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", inter
         screen.table(("source", "cases", *METRICS.values()), rows)
         _show_left_out(screen, {name: figures[label] for name, figures in evaluation["sources"].items()})
         _show_notes(screen, intervals, label)
+        show_positive(screen, evaluation, label, {answer: _marked(answer, answer)})
     if len(evaluation["counts"]) > 1:
         screen.text("\nmean over the labels, by their weight")
         rows = []
@@ -57,6 +59,7 @@ def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", inter
             rows += _ranges(intervals.get(name, {}).get("", {}), before=0)
         screen.table(("source", *METRICS.values()), rows)
         _show_notes(screen, intervals, "")
+    show_together(screen, evaluation, {answer: _marked(answer, answer)})
     if covers := what_is_covered(intervals):
         screen.text(f"\n95 % intervals cover {covers}")
 

@@ -96,7 +96,7 @@ def evaluate(
         raise click.UsageError("--on speaks of the run's own cases; new CASES are evaluated whole")
     else:
         scores, place = score(app, opened, run, cases, card, device), "all"
-    evaluation = mmfuse.evaluate(scores, on=place)
+    evaluation = mmfuse.evaluate(scores, on=place, metrics=app.catalog.metrics(), points=opened.points)
     if place == "test":
         count_opening(app, run)
     made = NONE

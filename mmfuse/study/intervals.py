@@ -280,7 +280,7 @@ def _made(chosen: Sample, metric: str, label: str, support: Support, given: Resa
 def few_groups(support: Support) -> str:
     """That there are few groups, and of what."""
     units = "cases" if support.cases == support.groups else "groups"
-    of = f" hold the class '{support.rarest}' (or any other)" if support.rarest else ""
+    of = f" {support.rarest}" if support.rarest else ""
     what = "an interval needs 10" if support.fewest < FEWEST_GROUPS else "the interval is rough"
     return f"only {support.fewest} {units}{of}: {what}"
 

@@ -61,6 +61,13 @@ _REST_ON: Mapping[str, Callable[[Flags, Flags], Flags]] = {
 }
 """The cases that a figure of the positive class is a share of."""
 
+_REST_NAMES = {
+    "sensitivity": "hold the class '{}'",
+    "specificity": "hold a class other than '{}'",
+    "ppv": "are called '{}'",
+    "npv": "are called other than '{}'",
+}
+
 
 class Support(NamedTuple):
     """How much a figure of one label rests on."""
@@ -73,7 +80,7 @@ class Support(NamedTuple):
     """Of those, groups that hold the rarest class that the metric speaks of (or any other class, if that is rarer);
     `groups` for a metric that is a mean over cases."""
     rarest: str
-    """That class; empty for a metric that is a mean over cases."""
+    """What those are, `hold the class 'x'`; empty for a metric that is a mean over cases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +130,15 @@ class Sample:
             if metric in _REST_ON:
                 positive = label.classes.index(label.positive)
                 called = np.argmax(np.where(answered[:, None], p[:, part], 0.0), axis=1) == positive
-                by_class[label.positive] = groups(answered & _REST_ON[metric](truth == positive, called))
+                rest = answered & _REST_ON[metric](truth == positive, called)
+                by_class[_REST_NAMES[metric].format(label.positive)] = groups(rest)
             elif metric not in PER_CASE:
-                for column, name in enumerate(label.classes):
-                    of_class = answered & (truth == column)
-                    if enough[part][column] if metric in RANKING else of_class.any():
-                        by_class[name] = min(groups(of_class), groups(answered & (truth != column)))
+                of_class = {name: answered & (truth == column) for column, name in enumerate(label.classes)}
+                speaks = enough[part] if metric in RANKING else [cases.any() for cases in of_class.values()]
+                chosen = {name: cases for (name, cases), ok in zip(of_class.items(), speaks, strict=True) if ok}
+                by_class = {f"hold the class '{name}'": groups(cases) for name, cases in chosen.items()}
+                for name, cases in chosen.items():
+                    by_class[f"hold a class other than '{name}'"] = groups(answered & ~cases)
             rarest = min(by_class, key=lambda name: by_class[name], default="")
             whole = groups(answered)
             out.append(Support(int(answered.sum()), whole, by_class.get(rarest, whole), rarest))
@@ -227,7 +237,7 @@ def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, lab
         return min(supports, key=lambda support: support.fewest)
     name, least = min(counting, key=lambda pair: pair[1].fewest)
     most = max((support for _, support in counting), key=lambda support: support.groups)
-    return Support(most.cases, most.groups, least.fewest, f"{name}: {least.rarest}" if least.rarest else "")
+    return Support(most.cases, most.groups, least.fewest, f"{least.rarest} of '{name}'" if least.rarest else "")
 
 
 def check_words(table: ScoreTable, metric: str, sources: Sequence[str], label: str) -> None:
