@@ -58,7 +58,7 @@ _DOOR = {
     "mmfuse.study.designs": ("Design",),
     "mmfuse.study.variants": ("Variant", "varied"),
     "mmfuse.study.comparing": ("Speaker", "Study", "compare"),
-    "mmfuse.study.judging": ("Contest", "Judgement", "Line", "judge"),
+    "mmfuse.study.judging": ("Contest", "Judgement", "Line", "check_metric", "judge"),
     "mmfuse.study.ledger": ("Ledger", "Looks"),
     "mmfuse.study.outside": ("read_outside",),
     "mmfuse.study.shelf": ("spec_digest",),

@@ -76,6 +76,8 @@ def compare(
         seeds=seeds, folds=folds or 0, refold=refold, baselines=baselines, controls=controls, metric=metric,
         select=select, delta=delta,
     )  # fmt: skip
+    mmfuse.check_metric(metric)
+    mmfuse.check_metric(design.chooses_by)
     app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
     study = run(app, plans, Path(table), out, design, vary, _named(outside), networks_only, sets, card, device)
     judgement = mmfuse.judge(study)

@@ -1,0 +1,120 @@
+"""`mmfuse compare` from the command line: what it shows, keeps, refuses and counts."""
+
+import csv
+import re
+
+import pytest
+from conftest import draw
+
+QUICK = ["--no-baselines", "--no-controls", "-q"]
+
+
+@pytest.fixture
+def larger(here):
+    (here / "cases.csv").write_text(draw(160))
+    return here
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_plans_become_a_study(larger, mmfuse):
+    result = mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", "--vary", "network.fusion=[concat, sum]",
+                    "--metric", "balanced-accuracy")  # fmt: skip
+    assert "comparison on 32 test cases (one case is one eye)" in result.stdout
+    assert "reference: plan (fusion=concat)" in result.stdout
+    for name in ("left alone", "right alone", "metadata only", "logistic, late", "left shuffled", "presence alone"):
+        assert name in result.stdout
+    assert "comparisons named beforehand, p after Holm" in result.stdout
+    assert "exploratory" in result.stdout
+    assert "best of 2 on `test`" in result.stdout
+    assert re.search(r"these test cases were evaluated \d+ times by \d+ specs on this machine", result.stdout)
+    figures, differences = rows_of(larger / "study/comparison.csv"), rows_of(larger / "study/differences.csv")
+    assert {row["label"] for row in figures} == {"mean over labels", "answer", "grade"}
+    assert {row["family"] for row in differences} == {"beforehand", "exploratory"}
+    assert all(row["p_holm"] == "" for row in differences if row["family"] == "exploratory")
+    shown = mmfuse("compare", "--out", "study", "--show")
+    assert shown.stdout.split("\n\nstudy:")[0].strip() in result.stdout.strip()
+
+
+def test_a_study_is_shown_without_cases_or_torch(larger, mmfuse):
+    import subprocess
+    import sys
+
+    mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *QUICK)
+    (larger / "cases.csv").unlink()
+    (larger / "plan.toml").unlink()
+    program = "import sys; from mmfuse.cli import main; main(sys.argv[1:], standalone_mode=False); "
+    program += "sys.exit('torch' in sys.modules)"
+    words = ["compare", "--out", "study", "--show", "--metric", "accuracy"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+
+
+def test_the_choice_on_valid_is_the_headline(larger, mmfuse):
+    result = mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *QUICK, "--select", "accuracy",
+                    "--vary", "training.epochs=[1, 2]", "--metric", "accuracy")  # fmt: skip
+    assert re.search(r"chosen on `valid` by accuracy: plan \(epochs=[12]\); accuracy on `test` 0\.\d+", result.stdout)
+    assert "optimistic" not in result.stdout
+
+
+def test_one_that_fails_is_named_and_the_others_are_shown(larger, mmfuse):
+    result = mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *QUICK, "--networks-only",
+                    "--vary", "training.lr=[0.01, 1e30]", code=1)  # fmt: skip
+    assert "failed: plan (lr=1e+30)" in result.stdout
+    assert re.search(r"plan \(lr=0.01\) +variant +32", result.stdout)
+
+
+def test_folds_are_drawn_outside_test_unless_it_is_said(larger, mmfuse):
+    words = ["compare", "plan.toml", "cases.csv", "--out", "study", *QUICK, "--networks-only", "--folds", "2"]
+    assert "comparison on 128 test cases" in mmfuse(*words).stdout
+    everyone = mmfuse(*words, "--refold", "all").stdout
+    assert "comparison on 160 test cases" in everyone
+    assert "`test` included" in everyone
+
+
+def test_predictions_from_elsewhere_need_no_plan(larger, mmfuse):
+    held = [f"e{i:03d}" for i in range(128, 160)]
+    one = "\n".join(["case,answer:no,answer:yes", *(f"{case},0.4,0.6" for case in held)])
+    (larger / "tool.csv").write_text(one)
+    (larger / "people.csv").write_text("\n".join(["case,answer", *(f"{case},yes" for case in held)]))
+    words = ["compare", "cases.csv", "--out", "study", "--with", "tool=tool.csv", "--with", "people=people.csv"]
+    result = mmfuse(*words, "--metric", "accuracy")
+    assert "reference: tool" in result.stdout
+    assert re.search(r"people +outside +32", result.stdout)
+    (larger / "tool.csv").write_text(one.replace("e128", "e128x").replace("e130,0.4", "e130,0.5"))
+    refused = mmfuse(*words, code=1)
+    assert "2 faults" not in refused.stdout
+    for words in ("other cases: 'e128x'", "1 of 32 test cases are missing: e128", "do not sum to one"):
+        assert words in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "give CASES"),
+        (["cases.csv"], "nothing to compare"),
+        (["plan.toml", "cases.csv", "--show"], "--show takes no plans"),
+        (["cases.csv", "--with", "tool"], "expected NAME=FILE"),
+        (["cases.csv", "--with", "a=b", "--with", "a=c"], "given twice"),
+    ],
+)
+def test_wrong_usage_is_named(here, mmfuse, words, told):
+    assert told in mmfuse("compare", *words, "--out", "study", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--metric", "balanced-acuracy"], "balanced-accuracy"),
+        (["--vary", "network.fusion=concat"], "KEY="),
+        (["--vary", "network.fusion=[concat, nothing]"], "no fusion is called 'nothing'"),
+        (["--delta", "0"], "delta"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_fitted(here, mmfuse, words, told):
+    assert told in mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *words, code=1).stderr
+    assert not (here / "study").exists()
