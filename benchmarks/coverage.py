@@ -188,8 +188,8 @@ def one_of_seeds(task: tuple[int, float, int]) -> str:
     return f"{seeds} seeds, which move the classes' distance by {spread}: {100 * found:.1f}"
 
 
-PART = {"jackknife-t": 1, "bca": 5, "percentile": 5, "bootstrap-t": 10}
-"""Slow methods are counted on every fifth or tenth study."""
+PART = {"jackknife-t": 1, "bca": 5, "percentile": 5, "bootstrap-t": 20}
+"""Slow methods are counted on every fifth or twentieth study."""
 
 ALONE = {"accuracy": "mcnemar", "macro-auc": "delong"}
 """Tests that take cases as independent."""
@@ -204,9 +204,9 @@ def main(studies: int) -> None:
         sys.stdout.flush()
 
     with ProcessPoolExecutor(2) as pool:
-        spread = [100 * math.sqrt(0.05 * 0.95 / n) for n in (studies, studies / 5, studies / 10)]
+        spread = [100 * math.sqrt(0.05 * 0.95 / n) for n in (studies, studies / 5, studies / 20)]
         say(f"coverage (mean width) of 95 % intervals in {studies} studies each (± {spread[0]:.1f});")
-        say(f"bca and percentile in a fifth (± {spread[1]:.1f}), bootstrap-t in a tenth of them (± {spread[2]:.1f})")
+        say(f"bca and percentile in a fifth (± {spread[1]:.1f}), bootstrap-t in a twentieth (± {spread[2]:.1f})")
         metrics = ("accuracy", "balanced-accuracy", "macro-auc")
         for line in pool.map(one_line, [(name, metric, studies) for name in STUDIES for metric in metrics]):
             say(line)

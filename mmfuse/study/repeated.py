@@ -150,8 +150,10 @@ def _spread(figures: Callable[[Floats | None], Floats], chosen: Sample, scale: S
 
     The variance over groups is the jackknife's, that over seeds the spread of the seeds' own figures.
     """
-    own = scale.forward(figures(None)[:, 0])
-    left_out = scale.forward(figures(jackknife_weights(chosen.table.groups)).mean(axis=0))
+    own = figures(None)[:, 0]
+    left_out = figures(jackknife_weights(chosen.table.groups)).mean(axis=0)
+    if own.min() > scale.least and own.max() < scale.most:  # a seed at the end of the range is infinitely far there
+        own, left_out = scale.forward(own), scale.forward(left_out)
     of_groups, of_seeds = standard_error(left_out) ** 2, float(own.var(ddof=1)) / len(own)
     total = of_groups + of_seeds
     if total <= 0:

@@ -39,9 +39,7 @@ def test_weights_resample_whole_groups():
 
 def test_the_difference_is_that_of_a_plain_loop():
     scores = table()
-    gap = paired_difference(
-        scores, "good", "poor", metric="accuracy", label="d", method="bootstrap", replicates=300
-    )
+    gap = paired_difference(scores, "good", "poor", metric="accuracy", label="d", method="bootstrap", replicates=300)
     right = {name: LABELS.argmax(scores.probabilities(name))[:, 0] == scores.targets[:, 0] for name in ("good", "poor")}
     assert gap.value == pytest.approx(right["good"].mean() - right["poor"].mean())
     drawn = [
