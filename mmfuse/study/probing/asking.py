@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmfuse.data.findings import LEVELS, Finding
 from mmfuse.data.splits import Names, fold_numbers
@@ -14,6 +13,7 @@ from mmfuse.data.words import named
 from mmfuse.events import Watch, silent
 from mmfuse.labels import UNKNOWN, Label, Labels
 from mmfuse.metrics import FEWEST
+from mmfuse.study.probing.association import orders, p_of_association
 from mmfuse.study.probing.facts import look
 from mmfuse.study.probing.reading import Reading, cross_fitted, p_of_gain, placed
 from mmfuse.study.probing.saying import (
@@ -26,7 +26,7 @@ from mmfuse.study.probing.saying import (
     strongest_findings,
     unseen_findings,
 )
-from mmfuse.study.probing.sources import Expectation, Source, picture_sources, table_sources
+from mmfuse.study.probing.sources import Source, picture_sources, table_sources
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
@@ -39,10 +39,9 @@ def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watc
     """What each label could be read from, source by source, for `split` (n,) of `train`, `valid`, `test`, "".
 
     Warnings name label, source, cross-fitted AUC with its 95 % interval, cases, and what to do. A warning stands where
-    the AUC exceeds what is expected of such a source (an input: .85; what should tell nothing: .5; a border: what the
-    same figures tell of the picture's inside) with p < .01 over all questions together, and the interval's lower end
-    does so clearly. Labels of `test` cases are not looked at; their images are, for copies. With `files`, images are
-    decoded.
+    the AUC clearly exceeds what is expected of such a source (an input: .85; what should tell nothing: .5; a border:
+    what the same figures tell of the picture's inside), with p < .05 over all questions together (Holm). Labels of
+    `test` cases are not looked at; their images are, for copies. With `files`, images are decoded.
     """
     seen = look(cases, watch) if files else []
     findings = unseen_findings(seen)
@@ -52,7 +51,7 @@ def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watc
         findings += words
         asked += [one] if one is not None else []
     sources = [*table_sources(cases), *picture_sources(seen)]
-    answers = list(_answers(cases, sources, asked))
+    answers = list(_answers(cases, sources, asked, seed))
     findings += source_findings(answers) + marked_findings(answers) + strongest_findings(answers)
     findings += category_findings(cases, asked) + copy_findings(cases, split, seen)
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
@@ -83,29 +82,36 @@ def _prepared(cases: Cases, split: Names, index: int, label: Label, seed: int) -
     return Asked(label, truth, folds, classes), words
 
 
-def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked]) -> Iterator[Answer]:
+def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked], seed: int) -> Iterator[Answer]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):  # many small solutions, which threads would only slow
         for one in asked:
+            known = np.flatnonzero(one.truth >= 0)
+            shuffled = orders(cases.groups[known], seed)
             places = {source.where: _readings(cases, source, one) for source in sources}
             for source in sources:
-                beside = places.get(source.beside, {})
                 for c, reading in places[source.where].items():
-                    p = _chance(reading, beside.get(c), source.expected, cases.groups)
+                    p = _chance(cases, source, reading, places.get(source.beside, {}).get(c))
+                    # Whatever is not told clearly is not found; it counts among the questions without being permuted.
+                    if source.expected.auc <= 0.5 and reading.low > source.expected.clearly:
+                        p = max(p, p_of_association(source, one.truth == c, known, shuffled))
                     yield Answer(source, one.label.name, one.label.classes[c], reading, p)
 
 
-def _chance(reading: Reading, beside: Reading | None, expected: Expectation, groups: NDArray[np.str_]) -> float:
-    """The p-value of a source that tells no more than is expected of it."""
+def _chance(cases: Cases, source: Source, reading: Reading, beside: Reading | None) -> float:
+    """The p-value of a source that tells no more than is expected, or than the other does; 0 where nothing is expected:
+    of that an AUC is no test.
+    """
+    expected = source.expected
     if expected.level == "shown":
         return 1.0
     if beside is None:
-        return reading.p_above(expected.auc)
-    ways = [p_of_gain(reading, beside, groups)]
+        return reading.p_above(expected.auc) if expected.auc > 0.5 else 0.0
+    ways = [p_of_gain(reading, beside, cases.groups)]
     if expected.nearly < 1:
         ways.append(reading.p_above(expected.nearly))
-    return max(reading.p_above(expected.auc), min(len(ways) * min(ways), 1.0))
+    return min(len(ways) * min(ways), 1.0)
 
 
 def _readings(cases: Cases, source: Source, asked: Asked) -> dict[int, Reading]:

@@ -23,7 +23,8 @@ TURNS = (
     "as it is", "mirrored left to right", "upside down, mirrored", "turned by 180°",
     "transposed", "turned by 90°", "turned by 270°", "transposed across",
 )  # fmt: skip
-"""How the other stands to the one: each is a mirroring of columns, of rows, and of both axes with each other."""
+"""What was done to the one to make the other (turned: clockwise). The bits of its place: columns mirrored, rows
+mirrored, both after the axes were exchanged."""
 
 _BLOCK, _PAIRS = 1024, 8192
 
@@ -88,9 +89,9 @@ def near_copies(small: NDArray[np.uint8], split: NDArray[np.str_]) -> list[Copy]
     codes = signs(coarse)
     best: dict[tuple[int, int], Copy] = {}
     for turn, name in enumerate(TURNS):
-        others, seen = signs(turned(coarse, turn)), [_centred(view) for view in _views(position(small, turn))]
-        for ones, twos, bits in _candidates(codes, others, split):
-            alike = np.min([np.einsum("ij,ij->i", a[ones], b[twos]) for a, b in zip(shown, seen, strict=True)], axis=0)
+        made, seen = signs(turned(coarse, turn)), [_centred(view) for view in _views(position(small, turn))]
+        for ones, twos, bits in _candidates(made, codes, split):
+            alike = np.min([np.einsum("ij,ij->i", a[ones], b[twos]) for a, b in zip(seen, shown, strict=True)], axis=0)
             for at in np.flatnonzero(alike >= ALIKE):
                 pair, r = (int(ones[at]), int(twos[at])), float(alike[at])
                 if pair not in best or best[pair].correlation < r:

@@ -21,8 +21,10 @@ from mmfuse.study.probing.sources import FEW, Source, asked_columns, kinds
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
 
-CHANCE = 0.01
+CHANCE = 0.05
 """That anything at all is found where there is nothing: over all questions together (Holm)."""
+_ACCIDENT = 0.01
+"""The same of categories that hold none or all of a class."""
 _STRONGEST = 4
 
 
@@ -158,7 +160,7 @@ def category_findings(cases: Cases, asked: Sequence[Asked]) -> list[Finding]:
     questions = max(1, sum(len(one.classes) * len(names) for one in asked for names, _ in tables.values()))
     said: dict[tuple[str, str], list[str]] = {}
     for chance, label, column, text in found:
-        if chance < math.log(CHANCE / questions):
+        if chance < math.log(_ACCIDENT / questions):
             said.setdefault((label, column), []).append(text)
     mend = "who decided who stands there? a model may learn this in place of the disease"
     return [

@@ -70,18 +70,12 @@ FILE = Expectation(
 )
 MARGIN = Expectation(0.5, 0.55, "warning", "crop the margins of all images alike before they are encoded (`steps`)")
 CONTENT = Expectation(1.0, 1.0, "shown")
-"""Light and what stands inside are what a picture is taken for."""
-WRITTEN = Expectation(
-    0.5,
-    0.6,
-    "warning",
-    "the bytes tell more than coarse looks do: were some files compressed otherwise? write all alike",
-)
+"""Light, what stands inside, and bytes (fine structure takes more of them) are what a picture is taken for."""
 BORDER = Expectation(
     0.5,
     0.6,
     "warning",
-    "look at the borders of some images of this class: a ruler, ink, text? crop or mask them",
+    "a ruler, ink, text? look at the borders of some images of this class; crop or mask them",
     nearly=0.95,
 )
 
@@ -186,5 +180,5 @@ def _facts_sources(column: str, there: NDArray[np.bool_], some: list[Facts]) -> 
     inside = measured("inside", CONTENT, [facts.inside.tolist() for facts in some])
     yield inside
     yield measured("brightness and contrast", CONTENT, [(a, b, a * a, b * b) for a, b in (f.light for f in some)])
-    yield measured("bytes of the file", WRITTEN, [(f.size, f.size**2) for f in some], inside.where)
+    yield measured("bytes of the file", CONTENT, [(f.size, f.size**2) for f in some])
     yield measured("border", BORDER, [facts.border.tolist() for facts in some], inside.where)
