@@ -19,7 +19,7 @@ from mmfuse import hooks
 from mmfuse.discovery import PluginInfo, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
 from mmfuse.knobs import Part
-from mmfuse.parts import ROLES
+from mmfuse.parts import ROLES, Metric
 
 if TYPE_CHECKING:
     import click
@@ -124,6 +124,15 @@ class Catalog:
         if entry is None or entry.role != role:
             raise SpecError(f"no {role} is called '{name}'", mend=nearest(name, self.names(role)) + self.failures)
         return entry.part
+
+    def metrics(self) -> dict[str, Metric]:
+        """{name: metric} of every metric that needs no knob: what evaluations show."""
+        parts = {entry.name: entry.part for entry in self.entries if entry.role == Metric.role}
+        return {
+            name: part()  # type: ignore[misc]  # of that role
+            for name, part in parts.items()
+            if not any(knob.is_required() for knob in part.model_fields.values())
+        }
 
     def watch(self, event: Event) -> tuple[str, ...]:
         """Shows an event to every plugin that watches. One that raises is no longer asked.

@@ -21,7 +21,7 @@ from mmfuse.errors import SpecError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
-from mmfuse.metrics import METRICS
+from mmfuse.metrics import METRICS, OperatingPoints
 from mmfuse.parts import Bools
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
@@ -55,6 +55,8 @@ class Pipeline:
         self.decisions: FittedDecisions | None = None
         self.scores: ScoreTable | None = None
         """Scores of the cases it was fitted to: of its training cases out of fold."""
+        self.points = OperatingPoints()
+        """From when on a case is called positive, by source and label, where the plan asks for it."""
         self.seen: dict[str, NDArray[Any]] = {}
 
     def watch(self, event: Event) -> None:
@@ -94,6 +96,7 @@ class Pipeline:
         self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
         if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
+        self.points = _operating_points(self.spec, self.scores, self.watch)
         return self
 
     def steps(self, split: NDArray[Any]) -> Steps:
@@ -176,6 +179,16 @@ class Pipeline:
         from mmfuse.run import Run
 
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+def _operating_points(spec: Spec, scores: ScoreTable, watch: Watch) -> OperatingPoints:
+    """Fitted on `valid`, for every source; where that cannot be, it is said."""
+    rules, valid = spec.plan.prediction.operating_points, scores.take(scores.split == "valid")
+    spoken = {name: valid.probabilities(name) for name in valid.sources}
+    points = OperatingPoints.fit(rules, spoken, valid.targets, valid.labels)
+    for what, why in points.left_out.items():
+        watch(Notice(f"no operating point for {what}: {why}", "warning"))
+    return points
 
 
 def _table(sources: dict[str, Floats], cases: Cases, split: NDArray[Any], folds: Ints) -> ScoreTable:

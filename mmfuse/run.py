@@ -27,7 +27,7 @@ from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
 from mmfuse.events import Watch, silent
-from mmfuse.metrics import evaluate
+from mmfuse.metrics import OperatingPoints, evaluate
 from mmfuse.provenance import SEEN, read_seen
 from mmfuse.spec import Spec
 from mmfuse.toml import dump, load
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     AnyPipeline = TypeVar("AnyPipeline", bound=Pipeline)
 
 MANIFEST = "manifest.json"
+POINTS = "operating.json"
+"""Operating points, if the plan asks for any."""
 FORMAT = 1
 """Of the folder; a newer one than this is refused."""
 
@@ -66,6 +68,11 @@ class Run:
         """Scores of the cases the run was fitted to; every figure works from it alone."""
         return ScoreTable.load(self.file("scores.npz"))
 
+    @property
+    def points(self) -> OperatingPoints:
+        """Operating points of every source; empty where the plan asked for none."""
+        return OperatingPoints.load(self.file(POINTS)) if POINTS in self._manifest["files"] else OperatingPoints()
+
     def spec(self, catalog: Catalog | None = None) -> Spec:
         """The spec, complete. Raises: RunError naming the plugins that are missing here."""
         catalog, spec_tree, made_with = catalog or Catalog(), self.spec_tree, self.environment["plugins"]
@@ -92,7 +99,7 @@ class Run:
 
             made.network = FittedNetwork.load(self.folder / "network", made.spec, made.wiring, device)
         made.decisions = FittedDecisions.load(self.folder / "stages", made.spec, made.wiring)
-        made.scores = self.scores
+        made.scores, made.points = self.scores, self.points
         made.seen = read_seen(self.folder)
         return made
 
@@ -191,11 +198,20 @@ def _write_files(pipeline: Pipeline, work: Path) -> None:
     scores.save(work / "scores.npz")
     with (work / SEEN).open("wb") as binary:
         np.savez(binary, allow_pickle=False, **pipeline.seen)
-    _write_json(work / "metrics.json", evaluate(scores, on="valid") if (scores.split == "valid").any() else {})
+    if pipeline.spec.plan.prediction.operating_points:
+        pipeline.points.save(work / POINTS)
+    _write_json(work / "metrics.json", _figures(pipeline, scores))
     with (work / "events.jsonl").open("w", encoding="utf-8") as file:
         for moment, event in pipeline.events:
             about = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
             file.write(_json({"time": round(moment, 3), "event": type(event).__name__, **about}) + "\n")
+
+
+def _figures(pipeline: Pipeline, scores: ScoreTable) -> dict[str, Any]:
+    """On `valid`; nothing where there is none."""
+    if not (scores.split == "valid").any():
+        return {}
+    return evaluate(scores, on="valid", metrics=pipeline.catalog.metrics(), points=pipeline.points)
 
 
 def _write_manifest(work: Path) -> None:

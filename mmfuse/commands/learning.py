@@ -127,7 +127,7 @@ def show_outcome(screen: Screen, pipeline: Pipeline) -> None:
     if scores is None:
         return
     on = "valid" if (scores.split == "valid").any() else "train"
-    evaluation = mmfuse.evaluate(scores, on=on)
+    evaluation = mmfuse.evaluate(scores, on=on, metrics=pipeline.catalog.metrics(), points=pipeline.points)
     if on == "train":
         screen.text("\nno `valid` cases: out-of-fold figures on `train` instead")
     show_figures(screen, evaluation, pipeline.wiring.answer)

@@ -49,10 +49,14 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
 
 
 def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
-    """`id`, then for each label its class and `label:class` probabilities, then `flags`."""
+    """`id`, then for each label its class and `label:class` probabilities, then `flags`.
+
+    A label with an operating point has `label:at` beside: whether the case is called positive there, yes or no.
+    """
     scores = pipeline.sources(cases)
     p = scores.probabilities(pipeline.wiring.answer)
     picks = cases.labels.argmax(p)
+    called = pipeline.points.calls(pipeline.wiring.answer, p, cases.labels)
     columns: dict[str, Sequence[Any]] = {pipeline.spec.card.cases.id: cases.ids.tolist()}
     for index, label in enumerate(cases.labels):
         columns[label.name] = [None if pick < 0 else label.classes[pick] for pick in picks[:, index].tolist()]
@@ -60,6 +64,8 @@ def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
         for name, values in zip(label.classes, p[:, part].T.tolist(), strict=True):
             # six digits say all there is; NaN, which is unequal to itself, becomes an empty cell
             columns[f"{label.name}:{name}"] = [f"{value:.6g}" if value == value else None for value in values]
+        if label.name in called:
+            columns[f"{label.name}:at"] = called[label.name].tolist()
     columns["flags"] = [flag or None for flag in pipeline.flags(cases)]
     return mmfuse.Table.of(columns)
 
@@ -99,6 +105,8 @@ def evaluate(
     evaluation = mmfuse.evaluate(scores, on=place, metrics=app.catalog.metrics(), points=opened.points)
     if place == "test":
         count_opening(app, run)
+    if place in ("test", "all"):
+        count_look(app, opened, scores if place == "all" else scores.take(scores.split == "test"))
     made = NONE
     if with_intervals:
         with app.working():
@@ -134,6 +142,15 @@ def score(app: App, opened: Run, run: Path, cases: Path, card: Path | None, devi
         app.watch(mmfuse.Notice(text, "warning"))
     with app.working():
         return dataclasses.replace(pipeline.sources(table), prior=stored.prior)
+
+
+def count_look(app: App, opened: Run, test: ScoreTable) -> None:
+    """Counts this look at these test cases on this machine, and says how many there were, by how many specs."""
+    try:
+        spec = mmfuse.spec_digest(opened.spec_tree)
+    except mmfuse.RunError:
+        spec = str(opened.folder)  # its plan is lost: it counts as one of its own
+    app.watch(mmfuse.Notice(f"{mmfuse.Ledger().add(test, spec)} on this machine"))
 
 
 def count_opening(app: App, run: Path) -> None:

@@ -22,6 +22,8 @@ from mmfuse.metrics.table import MEASURES
 Evaluation = dict[str, Any]
 """Nested dict that JSON can hold; see `evaluate`."""
 
+_NAMED = ("rule", "positive", "threshold")
+
 
 class Scored(Protocol):
     """What an evaluation reads of a score table."""
@@ -145,9 +147,9 @@ class _Judge:
             point = self.points.of(source).get(label.name)
             if point is not None:
                 at = figures_at(point, p, targets, labels, label.name)
-                of_valid = {f"fitted_{name}": value for name, value in asdict(point).items() if name in at}
-                said = {name: value for name, value in asdict(point).items() if name not in at}
-                figures["at"] = {**said, **of_valid, **{name: number(value[0]) for name, value in at.items()}}
+                fitted = {f"fitted_{name}": value for name, value in asdict(point).items() if name not in _NAMED}
+                figures["at"] = {name: getattr(point, name) for name in _NAMED}
+                figures["at"] |= {name: number(value[0]) for name, value in at.items()} | fitted
             out[label.name] = figures
         return out
 
