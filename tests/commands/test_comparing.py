@@ -118,3 +118,14 @@ def test_wrong_usage_is_named(here, mmfuse, words, told):
 def test_what_cannot_be_is_refused_before_anything_is_fitted(here, mmfuse, words, told):
     assert told in mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *words, code=1).stderr
     assert not (here / "study").exists()
+
+
+def test_evaluate_and_compare_count_the_same_looks(trained, mmfuse, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMFUSE_CACHE", str(tmp_path / "state"))
+    first = mmfuse("evaluate", trained / "run")
+    assert "these test cases were evaluated once by 1 spec on this machine" in first.stderr
+    assert "evaluated 2 times by 1 spec on" in mmfuse("evaluate", trained / "run").stderr
+    same = ["compare", trained / "plan.toml", trained / "cases.csv", "--out", tmp_path / "study", *QUICK]
+    assert "evaluated 3 times by 1 spec on" in mmfuse(*same, "--set", "seed=3").stdout
+    assert "evaluated 3 times by 1 spec on" in mmfuse(*same, "--set", "seed=3").stdout
+    assert "evaluated 4 times by 2 specs on" in mmfuse(*same, "--set", "seed=4").stdout
