@@ -89,7 +89,7 @@ def test_bad_input_is_named():
     one, other = seeds_of(2, 0.3)
     with pytest.raises(SpecError, match="scores of 1 seeds"):
         over_seeds([one], "s0", metric="accuracy")
-    with pytest.raises(TableError, match="seed 2 speaks of other cases than seed 1: 1 are .* 'c0'"):
+    with pytest.raises(TableError, match="seed 2 speaks of other cases than seed 1: 1 are in one alone"):
         over_seeds([one, other.take(np.arange(1, 200))], "s0", metric="accuracy")
     wrong = dataclasses.replace(other, targets=1 - other.targets)
     with pytest.raises(TableError, match="other labels or groups"):
