@@ -10,37 +10,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from problems import BINARY, LABELS, drawn, problem
 from sklearn import metrics as reference
 
 from mmfuse.errors import TableError
-from mmfuse.labels import Label, Labels
-from mmfuse.metrics import LARGER_IS_BETTER, METRICS, class_auc, evaluate, weighted_auc
-
-LABELS = Labels([Label("grade", ("a", "b", "c", "d")), Label("sign", ("no", "yes"))])
-
-
-def problem(seed, cases=60, replicates=7):
-    """Probabilities with many ties, a class that never occurs for some seeds, unknown targets, silent rows, integer
-    weights with zeros.
-    """
-    rng = np.random.default_rng(seed)
-    p = LABELS.normalise(rng.integers(1, 5, size=(cases, LABELS.columns)).astype(float))
-    targets = np.stack([rng.integers(0, 3 + seed % 2, cases), rng.integers(0, 2, cases)], axis=1)
-    targets[rng.random(targets.shape) < 0.1] = -1
-    p[rng.random(cases) < 0.1] = np.nan
-    weight = rng.poisson(1.0, size=(replicates, cases)).astype(float)
-    return p, targets, weight
-
-
-def drawn(p, targets, weight, index):
-    """The cases of one replicate, each as often as its weight says: what a metric without weights can be asked
-    about.
-    """
-    part = list(LABELS.slices.values())[index]
-    block, truth = p[:, part], targets[:, index]
-    ok = (truth >= 0) & ~np.isnan(block).any(axis=1)
-    times = np.where(ok, weight, 0).astype(int)
-    return np.repeat(block, times, axis=0), np.repeat(truth, times)
+from mmfuse.labels import Labels
+from mmfuse.metrics import (
+    LARGER_IS_BETTER,
+    METRICS,
+    REPORTED,
+    Measure,
+    class_auc,
+    evaluate,
+    weighted_auc,
+    weighted_average_precision,
+)
 
 
 def auc(block, truth):
@@ -78,7 +62,7 @@ def test_equals_scikit_learn_on_every_replicate(name):
             for index in range(len(LABELS)):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    expected = REFERENCE[name](*drawn(p, targets, weight[r], index))
+                    expected = REFERENCE[name](*drawn(p, targets, LABELS, weight[r], index))
                 assert found[r, index] == pytest.approx(expected, abs=1e-12)
 
 
@@ -125,6 +109,28 @@ def test_auc_with_real_weights_equals_scikit_learn():
     weight = rng.exponential(size=(4, 80))
     for row, found in zip(weight, weighted_auc(score, positive, weight), strict=True):
         assert found == pytest.approx(reference.roc_auc_score(positive, score, sample_weight=row), abs=1e-12)
+
+
+def test_average_precision_with_real_weights_equals_scikit_learn():
+    rng = np.random.default_rng(2)
+    score, positive = rng.integers(0, 6, 80).astype(float), rng.random(80) < 0.3
+    weight = rng.exponential(size=(4, 80))
+    for row, found in zip(weight, weighted_average_precision(score, positive, weight), strict=True):
+        assert found == pytest.approx(reference.average_precision_score(positive, score, sample_weight=row), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["macro-auc", "average-precision"])
+def test_rare_classes_are_left_out_in_every_replicate(name):
+    """Which classes count is settled by the cases, not by how often a resample drew them."""
+    p, targets, weight = problem(1, cases=200)
+    rare = np.flatnonzero((targets[:, 0] == 3) & ~np.isnan(p[:, 0]))
+    targets[rare[9:], 0] = 2
+    weight[:, rare] *= 5
+    found = REPORTED[name](p, targets, LABELS, weight)
+    metric = {"macro-auc": reference.roc_auc_score, "average-precision": reference.average_precision_score}[name]
+    for r in range(len(weight)):
+        block, truth = drawn(p, targets, LABELS, weight[r], 0)
+        assert found[r, 0] == pytest.approx(np.mean([metric(truth == k, block[:, k]) for k in range(3)]))
 
 
 @dataclass
@@ -185,6 +191,60 @@ def test_evaluation_of_the_trivial_and_the_silent():
     assert silent["accuracy"] is None
     assert silent["left_out"] == {"no": 0, "yes": 0}
     assert result["mean"]["silent"]["accuracy"] is None
+
+
+def test_the_positive_class_is_named_and_few_of_it_are_in_no_mean():
+    given = table()
+    test = given.split == "test"
+    result = evaluate(given)
+    assert result["positive"] == {"grade": "d", "sign": "yes"}
+    grade, sign = (result["sources"]["good"][label] for label in ("grade", "sign"))
+    assert (grade["few"], sign["few"]) == (True, False)
+    assert grade["positives"] == (given.targets[test, 0] == 3).sum()
+    assert (grade["sensitivity"], sign["cases"]) != (None, 0)
+    assert result["mean"]["good"]["sensitivity"] == sign["sensitivity"]
+    assert result["mean"]["good"]["accuracy"] == pytest.approx((grade["accuracy"] + sign["accuracy"]) / 2)
+    truth, block = given.targets[test, 0], given.sources["good"][test, :4]
+    for k, name in enumerate("abcd"):
+        of_class = grade["by_class"][name]
+        assert of_class["cases"] == (truth == k).sum()
+        assert of_class["auc"] == pytest.approx(reference.roc_auc_score(truth == k, block[:, k]))
+        assert of_class["average-precision"] == pytest.approx(
+            reference.average_precision_score(truth == k, block[:, k])
+        )
+
+
+def test_labels_of_two_classes_are_judged_together_too():
+    p, targets, _ = problem(0, BINARY, known=1.0, cases=100)
+    given = Table({"one": p}, np.repeat(["train", "test"], 50), targets, BINARY.prior(targets[:50]), BINARY)
+    result = evaluate(given)
+    right = BINARY.argmax(p[50:]) == targets[50:]
+    assert result["together"]["one"]["exact-match"] == pytest.approx(right.all(axis=1).mean())
+    assert result["together"]["one"]["hamming"] == pytest.approx(1 - right.mean())
+    assert set(result["trivial_together"]) == {"majority", "prior"}
+    assert evaluate(table())["together"] == {"good": {}, "silent": {}}
+
+
+def test_metrics_that_are_given_are_shown_and_failing_ones_named():
+    def raises(p, targets, labels, weight):
+        raise KeyError("no such thing")
+
+    given = {
+        "mine": Measure(lambda p, targets, labels, weight: np.full((len(weight), 2), 0.5)),
+        "of-all": Measure(lambda p, targets, labels, weight: np.full((len(weight), 1), 0.25), by_label=False),
+        "broken": Measure(raises),
+        "wide": Measure(lambda p, targets, labels, weight: np.zeros((len(weight), 3))),
+        "unsuited": Measure(raises, suits=lambda labels: len(labels) > 2),
+    }
+    result = evaluate(table(), metrics=given)
+    assert json.loads(json.dumps(result)) == result
+    assert result["sources"]["good"]["grade"]["mine"] == result["mean"]["good"]["mine"] == 0.5
+    assert result["together"]["good"] == {"of-all": 0.25}
+    assert result["sources"]["good"]["grade"]["broken"] is None
+    assert result["failed"]["broken"] == "KeyError: 'no such thing'"
+    assert "(1, 3) instead of (1, 2)" in result["failed"]["wide"]
+    assert set(result["failed"]) == {"broken", "wide"}
+    assert "accuracy" not in result["sources"]["good"]["grade"]
 
 
 def test_evaluation_on_a_split_that_is_not_there():
