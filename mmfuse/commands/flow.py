@@ -41,6 +41,10 @@ def flow(spec: Spec, wiring: Wiring, has_valid: bool) -> Branch:
     branches += _decisions(wiring, has_valid)
     if wiring.all_sources:
         branches.append(Branch(f"answer: {wiring.answer}"))
+    positive = {label.name: label.positive for label in card.label_set}
+    for name, rule in spec.plan.prediction.operating_points.items():
+        place = "fitted on valid" if has_valid else "not fitted, as there is no valid"
+        branches.append(Branch(f"{name} is called {positive[name]} at {rule}, {place}"))
     return Branch(f"{card.cases.case_is} by {card.cases.id}{whole}", tuple(branches))
 
 
