@@ -102,7 +102,7 @@ def difference_over_seeds(
     if not high > low:
         widest = max(singles, key=lambda single: single.high - single.low)
         return replace(made, low=widest.low, high=widest.high, p=widest.p, method=widest.method)
-    error, freedom = _spread(figures, samples[0], PLAIN)
+    error, freedom, _ = _spread(figures, samples[0], PLAIN)
     p = float(2 * special.stdtr(freedom, -abs(made.value) / error))
     return replace(made, low=low, high=high, p=p, method="two-level bootstrap")
 
@@ -145,27 +145,38 @@ def _same_cases(tables: Sequence[ScoreTable], on: str, within: Sequence[int] | I
     return out
 
 
-def _spread(figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale) -> tuple[float, float]:
-    """Standard error of the mean over seeds, on a scale, and its degrees of freedom (Satterthwaite 1946).
+def _spread(figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale) -> tuple[float, float, float]:
+    """Standard error of the mean over seeds, on a scale, its degrees of freedom (Satterthwaite 1946), and the standard
+    deviation of seeds as the metric has it.
 
-    The variance over groups is the jackknife's, that over seeds the spread of the seeds' own figures.
+    The variance over groups is the jackknife's. That over seeds is the spread of their figures less what the choice of
+    groups adds to that spread, since networks of two seeds err on different cases: it is in the former already.
     """
-    own = figures(None)[:, 0]
-    left_out = figures(jackknife_weights(chosen.table.groups)).mean(axis=0)
+    own, left_out = figures(None)[:, 0], figures(jackknife_weights(chosen.table.groups))
+    of_seeds = _between(own, left_out)
     if own.min() > scale.least and own.max() < scale.most:  # a seed at the end of the range is infinitely far there
         own, left_out = scale.forward(own), scale.forward(left_out)
-    of_groups, of_seeds = standard_error(left_out) ** 2, float(own.var(ddof=1)) / len(own)
-    total = of_groups + of_seeds
-    if total <= 0:
-        return 0.0, 1.0
-    least = of_groups**2 / max(1, len(left_out) - 1) + of_seeds**2 / (len(own) - 1)
-    return float(np.sqrt(total)), float(total**2 / least)
+    seeds = len(own)
+    of_groups = standard_error(left_out.mean(axis=0)) ** 2
+    total = of_groups + _between(own, left_out) / seeds
+    if not total > 0:
+        return 0.0, 1.0, 0.0
+    blocks = left_out.shape[1]
+    least = of_groups**2 / (blocks - 1) + (float(own.var(ddof=1)) / seeds) ** 2 / (seeds - 1)
+    return float(np.sqrt(total)), max(1.0, float(total**2 / least)), float(np.sqrt(of_seeds))
+
+
+def _between(own: Floats, left_out: Floats) -> float:
+    """Variance between seeds: (seeds,) figures, (seeds, blocks) figures without each block of groups."""
+    apart = left_out - left_out.mean(axis=0)
+    shared = sum(standard_error(one) ** 2 for one in apart) / (len(own) - 1)
+    return max(0.0, float(own.var(ddof=1)) - shared)
 
 
 def _two_levels(
     figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale, replicates: int, seed: int
 ) -> tuple[float, float]:
-    error, freedom = _spread(figures, chosen, scale)
+    error, freedom, of_seeds = _spread(figures, chosen, scale)
     if error < 1e-9 or not np.isfinite(error):
         return np.nan, np.nan
     drawn = figures(bootstrap_weights(chosen.table.groups, replicates, seed))
@@ -173,8 +184,9 @@ def _two_levels(
     picks = generator(seed, "seeds").integers(0, seeds, (replicates, seeds))
     middle = drawn.mean(axis=0)
     shift = np.take_along_axis(drawn.T, picks, axis=1).mean(axis=1) - middle
-    # a bootstrap of few seeds shrinks their spread by (seeds - 1) / seeds; this gives it back
-    both = middle + shift * np.sqrt(seeds / (seeds - 1))
+    # few seeds resampled spread less than seeds do, and more by what resampled groups add: to the variance it should be
+    spread = float(np.sqrt(np.nanmean(drawn.var(axis=0))))
+    both = middle + shift * (of_seeds / spread if spread > 0 else 0.0)
     groups = max(FEWEST_GROUPS, len(np.unique(chosen.table.groups)))
     tail = special.ndtr(-np.sqrt(groups / (groups - 1)) * special.stdtrit(freedom, (1 + LEVEL) / 2))
     low, high = np.quantile(both[~np.isnan(both)], [tail, 1 - tail])
