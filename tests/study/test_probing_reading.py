@@ -110,10 +110,10 @@ def noise(rng, n):
     ]
 
 
-def asked(source, truth, groups, seed):
+def asked(source, truth, groups, seed, thorough=False):
     everyone = np.arange(len(truth))
     asked = Source("s", BESIDE, source, np.ones(len(truth), bool))
-    return p_of_association(asked, truth == 1, everyone, orders(groups, seed))
+    return p_of_association(asked, truth == 1, everyone, groups, seed, thorough)
 
 
 def test_noise_tells_nothing_and_p_values_mean_what_they_say():
@@ -153,6 +153,17 @@ def test_the_statistic_is_pearsons_and_its_tail_is_reached():
     pearson = chi2_contingency(table, correction=False)
     assert held / (truth.mean() * (1 - truth.mean())) == pytest.approx(pearson.statistic, rel=0.03)
     assert np.log(asked(Categories(codes), truth, alone(900), 0)) == pytest.approx(np.log(pearson.pvalue), rel=0.25)
+
+
+def test_a_rare_category_of_a_rare_class_is_counted_out():
+    """Against Fisher's exact test; the fitted tail alone falls too fast where so few cases are expected."""
+    from scipy.stats import fisher_exact
+
+    codes, truth = np.repeat([0, 0, 1, 1], [360, 8, 28, 4]), np.repeat([0, 1, 0, 1], [360, 8, 28, 4])
+    exact = fisher_exact([[360, 8], [28, 4]]).pvalue
+    counted = asked(Categories(codes), truth, alone(400), 0, thorough=True)
+    assert 0.003 < exact < 0.02
+    assert counted == pytest.approx(exact, rel=0.6)
 
 
 def test_what_a_source_tells_is_found_whatever_its_kind():

@@ -13,10 +13,11 @@ from mmfuse.data.words import named
 from mmfuse.events import Watch, silent
 from mmfuse.labels import UNKNOWN, Label, Labels
 from mmfuse.metrics import FEWEST
-from mmfuse.study.probing.association import orders, p_of_association
+from mmfuse.study.probing.association import p_of_association
 from mmfuse.study.probing.facts import look
 from mmfuse.study.probing.reading import Reading, cross_fitted, p_of_gain, placed
 from mmfuse.study.probing.saying import (
+    CHANCE,
     Answer,
     Asked,
     category_findings,
@@ -88,14 +89,14 @@ def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked], se
     with threadpool_limits(1, user_api="blas"):  # many small solutions, which threads would only slow
         for one in asked:
             known = np.flatnonzero(one.truth >= 0)
-            shuffled = orders(cases.groups[known], seed)
             places = {source.where: _readings(cases, source, one) for source in sources}
             for source in sources:
                 for c, reading in places[source.where].items():
                     p = _chance(cases, source, reading, places.get(source.beside, {}).get(c))
-                    # Whatever is not told clearly is not found; it counts among the questions without being permuted.
-                    if source.expected.auc <= 0.5 and reading.low > source.expected.clearly:
-                        p = max(p, p_of_association(source, one.truth == c, known, shuffled))
+                    # What is not found anyway counts among the questions without being permuted.
+                    if source.expected.auc <= 0.5 and p < CHANCE and reading.low > source.expected.clearly:
+                        warns = source.expected.level == "warning"
+                        p = max(p, p_of_association(source, one.truth == c, known, cases.groups, seed, warns))
                     yield Answer(source, one.label.name, one.label.classes[c], reading, p)
 
 
