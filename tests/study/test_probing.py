@@ -209,6 +209,22 @@ def test_a_file_that_is_no_image_has_no_facts(tmp_path):
     assert facts_of(tmp_path / "none.png") is None
 
 
+def test_pictures_of_16_bits_are_looked_at_as_they_are(tmp_path):
+    steps = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(steps).save(tmp_path / "fine.png")
+    Image.fromarray((steps // 16).astype(np.uint8)).save(tmp_path / "coarse.png")
+    fine, coarse = facts_of(tmp_path / "fine.png"), facts_of(tmp_path / "coarse.png")
+    assert fine.light == pytest.approx(coarse.light, abs=0.01)
+    assert np.abs(fine.small.astype(int) - coarse.small).max() <= 2
+
+
+def test_numbers_of_an_embedding_are_not_asked_one_by_one():
+    y = ["a", "b"] * 30
+    card = {"modalities": {"emb": {"use": "vector", "numeric": ["e*"]}}}
+    said = infos(cells(y=y, e0=[word == "a" for word in y], e1=y), ["a", "b"], card)
+    assert not any("column e" in line for line in said)
+
+
 # ── real data ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

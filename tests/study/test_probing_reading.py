@@ -12,7 +12,6 @@ from mmfuse.study.probing.reading import (
     Numbers,
     cross_fitted,
     hanley_mcneil,
-    holm,
     p_of_gain,
     placed,
 )
@@ -77,11 +76,6 @@ def test_certainty_still_has_an_interval():
 def test_hanley_and_mcneils_own_example():
     """Radiology 1982, p. 32: an AUC of .893 with 51 abnormal and 58 normal images has a standard error of .032."""
     assert hanley_mcneil(0.893, 51, 58) == pytest.approx(0.032, abs=6e-4)
-
-
-def test_holm_by_hand():
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert len(holm(np.empty(0))) == 0
 
 
 def test_nobody_learns_from_whom_it_answers():

@@ -19,6 +19,8 @@ from mmfuse.events import Progress, Watch
 from mmfuse.labels import Floats
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mmfuse.data.cases import Cases
 
 SIDE = 32
@@ -92,7 +94,7 @@ def facts_of(path: Path) -> Facts | None:
             tables = getattr(image, "quantization", None) or {}  # JPEG alone has them
             quality = sum(sum(table) for table in tables.values())
             image.draft("RGB", (2 * _LOOK, 2 * _LOOK))
-            colour = image.convert("RGB")
+            colour = _colour(image)
             # Not by boxes, which are lopsided at odd scales: mirroring and shrinking have to commute.
             seen = np.asarray(colour.resize((_LOOK, _LOOK), Image.Resampling.BILINEAR), dtype=np.float32) / 255
             small = np.asarray(colour.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
@@ -111,6 +113,17 @@ def facts_of(path: Path) -> Facts | None:
         small,
         content_key(data),
     )
+
+
+def _colour(image: Image.Image) -> Image.Image:
+    """In RGB; more than 8 bits are scaled by the brightest, since Pillow would cut them off."""
+    from PIL import Image as Made
+
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        values = np.asarray(image, dtype=np.float64)
+        values = np.clip(values / max(float(values.max()), 1e-9), 0, 1) * 255
+        return Made.fromarray(values.astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
 
 
 def _margins(light: Floats) -> tuple[float, ...]:

@@ -252,12 +252,3 @@ def p_of_gain(one: Reading, other: Reading, groups: NDArray) -> float:
     """One-sided p-value of `one` telling no more than `other` on the same cases."""
     error = grouped_error(one.influence - other.influence, groups)
     return upper_tail((one.value - other.value) / max(error, 1e-12))
-
-
-def holm(p: Floats) -> Floats:
-    """(n,) p-values adjusted for having asked all of them (Holm, Scand. J. Stat. 1979)."""
-    order = np.argsort(p)
-    scaled = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    out = np.empty(len(p))
-    out[order] = np.minimum(scaled, 1)
-    return out

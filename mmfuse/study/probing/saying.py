@@ -13,9 +13,10 @@ from mmfuse.data.findings import Finding
 from mmfuse.data.splits import Names
 from mmfuse.data.words import SHOWN, named
 from mmfuse.labels import Ints, Label
+from mmfuse.study.classical import holm
 from mmfuse.study.probing.copies import near_copies
 from mmfuse.study.probing.facts import SIDE, Seen
-from mmfuse.study.probing.reading import Reading, holm
+from mmfuse.study.probing.reading import Reading
 from mmfuse.study.probing.sources import FEW, Source, asked_columns, kinds
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ CHANCE = 0.05
 _ACCIDENT = 0.01
 """The same of categories that hold none or all of a class."""
 _STRONGEST = 4
+_PICTURES = 40_000
+"""More would be compared for longer than anyone waits: time grows with the square."""
 
 
 class Answer(NamedTuple):
@@ -142,20 +145,21 @@ def category_findings(cases: Cases, asked: Sequence[Asked]) -> list[Finding]:
     found = []
     for one in asked:
         known = one.truth >= 0
+        shares = np.bincount(one.truth[known], minlength=len(one.label.classes)) / known.sum()
         for column, (names, codes) in tables.items():
-            sizes = np.bincount(codes[known & (codes >= 0)], minlength=len(names))
-            for kind in np.flatnonzero(sizes >= FEW).tolist():
-                mine = known & (codes == kind)
-                if mine.sum() == known.sum():
+            here = known & (codes >= 0)
+            held = np.zeros((len(names), len(shares)), dtype=np.int64)
+            np.add.at(held, (codes[here], one.truth[here]), 1)
+            sizes = held.sum(axis=1)
+            none_or_all = (held == 0) | (held == sizes[:, None])
+            for kind, c in np.argwhere(none_or_all & (sizes >= FEW)[:, None]).tolist():
+                share = shares[c] if held[kind, c] else 1 - shares[c]
+                if c not in one.classes or share <= 0:
                     continue
-                for c in one.classes:
-                    of_class = one.truth == c
-                    held, share = int((of_class & mine).sum()), float(of_class[known].mean())
-                    if held in (0, int(mine.sum())):
-                        groups = len(np.unique(cases.groups[mine]))
-                        chance = groups * math.log(share if held else 1 - share)
-                        what = f"'{names[kind]}' ({sizes[kind]} cases) holds {'only' if held else 'none of'}"
-                        found.append((chance, one.label.name, column, f"{what} '{one.label.classes[c]}'"))
+                groups = len(np.unique(cases.groups[here & (codes == kind)]))
+                what = f"'{names[kind]}' ({sizes[kind]} cases) holds {'only' if held[kind, c] else 'none of'}"
+                text = f"{what} '{one.label.classes[c]}'"
+                found.append((groups * math.log(share), one.label.name, column, text))
     # Each category × class is a question of its own; so few as these are what chance leaves of all of them.
     questions = max(1, sum(len(one.classes) * len(names) for one in asked for names, _ in tables.values()))
     said: dict[tuple[str, str], list[str]] = {}
@@ -184,6 +188,9 @@ def unseen_findings(seen: Sequence[Seen]) -> list[Finding]:
 def copy_findings(cases: Cases, split: Names, seen: Sequence[Seen]) -> list[Finding]:
     """Near-copies across splits. Files that are the same byte by byte the audit names already."""
     pictures = [(case, one.column, facts) for one in seen for case, facts in enumerate(one.facts) if facts is not None]
+    if len(pictures) > _PICTURES:
+        text = f"{len(pictures)} images: near-copies are looked for among up to {_PICTURES:,}, so not here"
+        return [Finding("info", "images", text)]
     small = np.array([facts.small for _, _, facts in pictures], dtype=np.uint8).reshape(-1, SIDE, SIDE)
     pairs = near_copies(small, np.array([split[case] for case, _, _ in pictures], dtype=np.str_))
     pairs = [pair for pair in pairs if pictures[pair.one][2].content != pictures[pair.other][2].content]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -116,19 +117,25 @@ def table_sources(cases: Cases) -> Iterator[Source]:
 
 
 def asked_columns(cases: Cases) -> list[str]:
-    """Columns that are neither label, id, group, split nor path of an image, and do not tell people apart."""
+    """Columns that are neither label, id, group, split nor path of an image, and do not tell people apart.
+
+    Nor those that a modality names by a pattern (`e*`): one of many numbers of an embedding means nothing by itself.
+    """
     card = cases.card
     skipped = {card.cases.id, card.cases.group, card.split.column, *(label.column for label in cases.labels)}
     skipped |= {c for modality in card.modalities.values() if modality.is_image for c in modality.columns}
+    knobs = [value for modality in card.modalities.values() for _, value in modality if isinstance(value, tuple)]
+    patterns = [word for words in knobs for word in words if isinstance(word, str) and "*" in word]
+    skipped |= {name for name in cases.table.names for pattern in patterns if fnmatchcase(name, pattern)}
     return [name for name in cases.table.names if name not in skipped and not names_someone(name)]
 
 
 def kinds(words: Texts, decimal: str) -> tuple[list[str], Ints]:
     """The different words in their one form, and (n,) which each cell holds; -1 where it is empty."""
-    forms = [None if word is None else canonical(word, decimal) for word in words]
-    names = sorted({form for form in forms if form is not None})
+    forms = {word: canonical(word, decimal) for word in set(words) if word is not None}
+    names = sorted(set(forms.values()))
     at = {name: i for i, name in enumerate(names)}
-    return names, np.array([-1 if form is None else at[form] for form in forms], dtype=np.int64)
+    return names, np.array([-1 if word is None else at[forms[word]] for word in words], dtype=np.int64)
 
 
 def _column(words: Texts, decimal: str, n: int) -> Answerer | None:
