@@ -14,7 +14,7 @@ import numpy as np
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.figures import show_figures
+from mmfuse.commands.figures import METRICS, show_figures
 from mmfuse.commands.given import FILE, device_option
 from mmfuse.commands.learning import show_cost
 from mmfuse.commands.preparing import adapter, write_tidy
@@ -63,7 +63,8 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
         assert pipeline.scores is not None
         ideal = ideal_observer(pipeline.scores, release / "truth.csv")
     evaluation, best = mmfuse.evaluate(pipeline.scores, on="test"), mmfuse.evaluate(ideal, on="test")
-    show_figures(app.screen, evaluation, pipeline.wiring.answer)
+    made = mmfuse.intervals(pipeline.scores, on="test", metrics=METRICS)
+    show_figures(app.screen, evaluation, pipeline.wiring.answer, made)
     show_beside_ideal(app, pipeline, evaluation, best)
     app.screen.text(f"\nall in {duration(time.perf_counter() - began)}")
     if out is not None:
