@@ -83,9 +83,9 @@ def _show_contests(screen: Screen, contests: Sequence[mmfuse.Contest]) -> None:
 
 
 def said(contest: mmfuse.Contest) -> str:
-    """The word of a contest, with how many would be needed."""
-    more = f" (about {contest.needed} needed)" if contest.needed else ""
-    return contest.word + more
+    """The word of a contest, with how many groups would be needed, or why it is no other word."""
+    more = f"about {contest.needed} needed" if contest.needed else contest.remark
+    return f"{contest.word} ({more})" if more else contest.word
 
 
 def _show_sentences(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) -> None:

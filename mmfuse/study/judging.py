@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class Contest:
     p_holm: float = float("nan")
     """Within the family; NaN for what is exploratory."""
     in_family: bool = False
+    remark: str = ""
+    """Why the word is another than the interval alone would give."""
 
 
 @dataclass
@@ -204,11 +206,11 @@ def _contest(
     named: tuple[str, str, str], difference: Difference, delta: float, p_holm: float, in_family: bool
 ) -> Contest:
     """The word for a difference; within the family one that Holm's p-value does not bear out is none."""
-    found = verdict(replace(difference, metric=difference.metric), delta)
-    word = found.word
+    found = verdict(difference, delta)
+    word, remark = found.word, ""
     if in_family and word in (HELPS, HURTS) and not p_holm <= ALPHA:
-        word = UNCLEAR
-    return Contest(*named, difference, word, found.about_how_many_needed, p_holm, in_family)
+        word, remark = UNCLEAR, f"{word} by its interval, not after Holm"
+    return Contest(*named, difference, word, found.about_how_many_needed, p_holm, in_family, remark)
 
 
 def _reached(study: Study, contests: Sequence[Contest]) -> list[str]:
@@ -219,7 +221,7 @@ def _reached(study: Study, contests: Sequence[Contest]) -> list[str]:
     for contest in contests:
         is_control = contest.other in study.named("control") and contest.one == study.reference
         counts = contest.label in helped or contest.label == OVERALL
-        if is_control and counts and contest.word != HELPS and not math.isnan(contest.difference.low):
+        if is_control and counts and contest.word != HELPS and not math.isnan(contest.difference.value):
             subject = f"'{contest.other}' reaches {study.reference}" + (f" on {contest.label}" if contest.label else "")
             why = " as far as can be told" if contest.word == UNCLEAR else ""
             told.append(f"{subject}{why}: {study.reference} − {contest.other} {contest.difference}")
