@@ -40,9 +40,16 @@ def test_code_lines_are_counted_as_the_docs_say():
     assert sorted(code_lines(text)) == [3, 5, 6, 10, 12]
 
 
+def lines_of(*rooms):
+    paths = [path for path in CORE if path.relative_to(ROOT / "mmfuse").parts[0] in rooms]
+    return sum(len(code_lines(path.read_text())) for path in paths)
+
+
 def test_the_core_stays_small():
-    core = [path for path in CORE if path.relative_to(ROOT / "mmfuse").parts[0] not in GUESTS]
-    assert sum(len(code_lines(path.read_text())) for path in core) < 9000
+    """The study room works from stored scores, and nothing below knows it: it is counted by itself."""
+    rooms = {path.relative_to(ROOT / "mmfuse").parts[0] for path in CORE} - {*GUESTS, "study"}
+    assert lines_of(*rooms) < 9000
+    assert lines_of("study") < 3500
 
 
 @pytest.mark.parametrize("path", CORE + PLUGINS, ids=name_of)
