@@ -7,11 +7,12 @@ its part's stand in one table.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from mmfuse.catalog import Catalog
@@ -115,7 +116,16 @@ def _build_node(node: type[Node], raw: Any, where: str, catalog: Catalog, faults
         return made
     if issubclass(node, Part):
         return Broken(node.name)
-    return node.model_construct(**{**_empty(node), **values, **broken})
+    sound = {name: _settled(node, name, value) for name, value in values.items()}
+    return node.model_construct(**{**_empty(node), **sound, **broken})
+
+
+def _settled(node: type[Node], name: str, value: Any) -> Any:  # noqa: ANN401
+    """A sound value beside unsound ones as it would stand in the node (`reads = "fused"` is a list of one)."""
+    try:
+        return TypeAdapter(node.model_fields[name].rebuild_annotation()).validate_python(value)
+    except ValidationError:
+        return value
 
 
 def _validated(
@@ -125,15 +135,16 @@ def _validated(
     try:
         return node(**values)
     except ValidationError as error:
-        told: dict[str, list[str]] = {}
+        told: dict[str, list[tuple[str, str]]] = {}
         for problem in error.errors():
             if not problem["loc"] or problem["loc"][0] not in broken:
                 path = _path(values, problem["loc"])
                 told.setdefault(".".join([where, *path] if where else path), []).append(_found(problem))
         for name in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}:
             values.pop(name, None)
-        for place, found in told.items():  # several where a value fits none of the kinds that a knob may have
-            faults.add(place, "; or ".join(dict.fromkeys(found)))
+        for place, problems in told.items():  # several where a value fits none of the kinds that a knob may have
+            found, expected = (dict.fromkeys(filter(None, words)) for words in zip(*problems, strict=True))
+            faults.add(place, "; or ".join(found), " or ".join(expected))
         return None
 
 
@@ -150,10 +161,27 @@ def _path(value: Any, steps: tuple[str | int, ...]) -> list[str]:  # noqa: ANN40
     return path
 
 
-def _found(problem: ErrorDetails) -> str:
+_KINDS = {
+    "a valid integer": "a whole number",
+    "a valid dictionary": "a table",
+    "a valid tuple": "a list",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+}
+"""What pydantic expects, in TOML's words."""
+
+
+def _found(problem: ErrorDetails) -> tuple[str, str]:
+    """What was found and what was expected."""
     if problem["type"] == "missing":
-        return "is missing"
-    return f"{problem['msg'].removeprefix('Value error, ')}, found {problem['input']!r}"
+        return "is missing", ""
+    text, value = problem["msg"].removeprefix("Value error, "), f"found {problem['input']!r}"
+    _, stated, expected = text.partition("Input should be ")
+    if stated:
+        plain = re.split(", (?:unable|got)| or instance of", expected)[0]
+        return value, _KINDS.get(plain, plain.replace("a valid ", "a "))
+    # what a part says of all its knobs together needs no copy of them
+    return (text if isinstance(problem["input"], Mapping) else f"{text}, {value}"), ""
 
 
 def _empty(node: type[Node]) -> dict[str, Any]:

@@ -74,11 +74,18 @@ class Faults(list[Fault]):
             raise error(self)
 
 
+NAMED = 12
+"""So many names at most stand in a message."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The mend for an unknown word: the nearest known name, else all of them."""
+    """The mend for an unknown word: the nearest known name, else the known ones (the first few of many)."""
     known = list(known)
     spelt = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), spelt, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{spelt[close[0]]}'?"
-    return f"known: {', '.join(sorted(known))}" if known else "none is known here"
+    if not known:
+        return "none is known here"
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return f"known: {', '.join(sorted(known)[:NAMED])}{more}"

@@ -24,6 +24,8 @@ from mmfuse.parts import (
 )
 
 Words = tuple[str, ...]
+View = Literal["identity", "flip-x", "flip-y", "rotate-90", "rotate-180", "rotate-270"]
+"""A test-time view of an image, by name; what each does, `net.views` knows."""
 
 
 class Line(Node):
@@ -255,8 +257,8 @@ class TrainingSection(Node):
 class PredictionSection(Node):
     """How the network predicts."""
 
-    views: Words = ("identity",)
-    """Test-time views of every image: identity, flip-x, flip-y, rotate-90, rotate-180, rotate-270."""
+    views: tuple[View, ...] = ("identity",)
+    """Test-time views of every image."""
     batch: Annotated[int, Field(ge=1)] = 64
     """Cases a batch."""
     operating_points: dict[str, str] = {}  # noqa: RUF012

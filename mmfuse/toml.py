@@ -8,6 +8,7 @@ No inheritance, no interpolation, no programs: to compute, write Python; it buil
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -39,25 +40,24 @@ def load(
     """
     from mmfuse.wiring import wire
 
-    catalog = catalog or Catalog()
-    raw = merged(plan, card, catalog, sets)
-    faults = Faults()
-    _refuse_unknown_sections(raw, faults)
+    catalog, faults = catalog or Catalog(), Faults()
+    raw, places = _merged(plan, card, catalog, sets, faults)
     if "cases" not in raw:
         mend = "give a card, or draft one: `mmfuse describe TABLE`"
         faults.add("", "no card: nothing says what the table holds", "[cases], [labels] and [modalities]", mend)
     made_card = _sections(Card, raw, catalog, faults)
     made_plan = _sections(Plan, raw, catalog, faults)
-    if not faults:
-        made_plan = with_defaults(made_plan, catalog)
-        spec = Spec(card=made_card, plan=made_plan)
-        wire(spec)
-        return spec
-    told = [fault.where for fault in faults]
     more = Faults()
-    wire(Spec.model_construct(card=made_card, plan=made_plan), more)
+    if not faults:
+        spec = Spec(card=made_card, plan=with_defaults(made_plan, catalog))
+        wire(spec, more)
+        if not more:
+            return spec
+    else:
+        wire(Spec.model_construct(card=made_card, plan=made_plan), more)
+    told = [fault.where for fault in faults]
     faults += [fault for fault in more if not any(where.startswith(f"{fault.where}.") for where in told)]
-    raise SpecError(faults)
+    raise SpecError(_placed(faults, places))
 
 
 def _sections(kind: type[Card] | type[Plan], raw: Mapping[str, Any], catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401
@@ -66,20 +66,18 @@ def _sections(kind: type[Card] | type[Plan], raw: Mapping[str, Any], catalog: Ca
 
 def load_card(card: Source, catalog: Catalog | None = None) -> Card:
     """A card alone. Raises: SpecError with all its faults."""
-    faults = Faults()
-    made = build(Card, read(card), "", catalog or Catalog(), faults)
-    faults.raise_as(SpecError)
+    faults, raw = Faults(), read(card)
+    made = build(Card, raw, "", catalog or Catalog(), faults)
+    _placed(faults, dict.fromkeys(raw, _file(card))).raise_as(SpecError)
     return made  # type: ignore[no-any-return]
 
 
 def load_plan(plan: Source, catalog: Catalog | None = None, sets: Sequence[str] = ()) -> Plan:
     """A plan alone, its wiring unchecked. Raises: SpecError with all its faults."""
-    catalog = catalog or Catalog()
-    raw = merged(plan, None, catalog, sets)
-    faults = Faults()
-    _refuse_unknown_sections(raw, faults)
+    catalog, faults = catalog or Catalog(), Faults()
+    raw, places = _merged(plan, None, catalog, sets, faults)
     made = _sections(Plan, raw, catalog, faults)
-    faults.raise_as(SpecError)
+    _placed(faults, places).raise_as(SpecError)
     return with_defaults(made, catalog)
 
 
@@ -98,14 +96,76 @@ def dump(value: Spec | Card | Plan | Mapping[str, Any]) -> str:
     return tomli_w.dumps(tree(value))
 
 
-def merged(plan: Source | Plan, card: Source | Card | None, catalog: Catalog, sets: Sequence[str]) -> dict[str, Any]:
-    """The raw sections of card and plan, the plan's over the card's, then `sets`."""
-    raw = {} if card is None else tree(card) if isinstance(card, Card) else read(card)
+def _merged(
+    plan: Source | Plan, card: Source | Card | None, catalog: Catalog, sets: Sequence[str], faults: Faults
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The raw sections of card and plan, the plan's over the card's, then `sets`; and where each section or key that is
+    set comes from, for messages.
+    """
+    under = {} if card is None else tree(card) if isinstance(card, Card) else read(card)
     over = tree(plan) if isinstance(plan, Plan) else read(plan, catalog)
-    raw = {**copy.deepcopy(raw), **copy.deepcopy(over)}
+    raw = {**copy.deepcopy(under), **copy.deepcopy(over)}
+    places = {**dict.fromkeys(under, _file(card)), **dict.fromkeys(over, _file(plan, catalog))}
+    before = copy.deepcopy(raw)
+    paths: list[list[str]] = []
     for text in sets:
-        set_value(raw, text)
-    return raw
+        try:
+            paths += set_value(raw, text)
+        except SpecError as error:
+            faults.extend(error.faults)
+    for path in paths:
+        _refuse_new_line(before, raw, path, faults)
+        there: Any = before
+        for end, step in enumerate(path, 1):
+            there = there.get(step) if isinstance(there, Mapping) else None
+            if there is None or end == len(path):
+                places[".".join(path[:end])] = _SET
+    for name in [name for name in raw if name not in Spec.sections]:
+        faults.add(name, f"no section is called '{name}'", mend=nearest(name, Spec.sections))
+    return raw, places
+
+
+_SET = "--set"
+
+
+def _file(source: object, catalog: Catalog | None = None) -> str:
+    """What a fault in a source names as its place; empty for a tree built in Python."""
+    if not isinstance(source, str | Path):
+        return ""
+    is_recipe = catalog is not None and not Path(source).is_file() and str(source) in catalog.recipes
+    return f"recipe {source}" if is_recipe else str(source)
+
+
+def _placed(faults: Faults, places: Mapping[str, str]) -> Faults:
+    """The faults, each with the file or `--set` that it comes from before its key."""
+    placed = Faults()
+    for fault in faults:
+        steps = fault.where.split(".")
+        keys = [".".join(steps[:end]) for end in range(len(steps), 0, -1)]
+        place = next((places[key] for key in keys if key in places), "")
+        between = " " if place == _SET else ", "
+        placed.append(dataclasses.replace(fault, where=f"{place}{between}{fault.where}") if place else fault)
+    return placed
+
+
+_LINES = (("modalities",), ("augment",), ("network", "encoders"), ("decisions",))
+"""Where lines stand, each with a part."""
+
+
+def _refuse_new_line(before: dict[str, Any], raw: dict[str, Any], path: list[str], faults: Faults) -> None:
+    """A knob that is set in a line that is not there is a slip of the pen, unless the line's part is set as well."""
+    section = next((steps for steps in _LINES if tuple(path[: len(steps)]) == steps and len(path) > len(steps) + 1), ())
+    old, new, name = before, raw, path[len(section)]
+    for step in section:
+        old, new = _opened(old.get(step, {})), new.get(step, {})
+    if not section or name in old or "use" in new.get(name, {"use": ""}):
+        return
+    del new[name]
+    known = {*old, *(_opened(line).get("use", "") for line in old.values() if section == ("modalities",))}
+    mend = f"{nearest(name, known)}; a line of its own needs its `use` as well"
+    faults.add(
+        f"--set {'.'.join(path)}", f"there is no line [{'.'.join([*section, name])}]", "a line that is there", mend
+    )
 
 
 def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
@@ -137,8 +197,8 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
         ) from error
 
 
-def set_value(raw: dict[str, Any], text: str) -> None:
-    """Applies one `a.b.c=value` to a tree; bare words are text.
+def set_value(raw: dict[str, Any], text: str) -> list[list[str]]:
+    """Applies one `a.b.c=value` to a tree; bare words are text. Gives the steps to each value that was set.
 
     Below `modalities`, a use stands for all its modalities.
 
@@ -147,14 +207,16 @@ def set_value(raw: dict[str, Any], text: str) -> None:
     key, equals, word = text.partition("=")
     steps = [step.strip() for step in key.split(".")]
     if not equals or not all(steps):
-        raise SpecError(f"--set {text!r}", "KEY=VALUE, as in network.encoders.image.model=resnet18")
-    value = parse_value(word.strip())
-    for path in _spread(raw, steps):
+        found = "has no `=`" if not equals else "has an empty key"
+        raise SpecError(found, "KEY=VALUE, as in network.encoders.image.model=resnet18", where=f"{_SET} {text}")
+    value, paths = parse_value(word.strip()), _spread(raw, steps)
+    for path in paths:
         node: dict[str, Any] = raw
         for step in path[:-1]:
             node[step] = _opened(node.get(step, {}))
             node = node[step]
         node[path[-1]] = value
+    return paths
 
 
 def _opened(inner: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever stands there
@@ -195,12 +257,6 @@ def _spread(raw: Mapping[str, Any], steps: list[str]) -> list[list[str]]:
     uses = {name: _opened(knobs).get("use") for name, knobs in modalities.items()}
     named = [name for name, use in uses.items() if use == steps[1]]
     return [["modalities", name, *steps[2:]] for name in named] or [steps]
-
-
-def _refuse_unknown_sections(raw: Mapping[str, Any], faults: Faults) -> None:
-    for name in raw:
-        if name not in Spec.sections:
-            faults.add(name, f"no section is called '{name}'", mend=nearest(name, Spec.sections))
 
 
 def again(part: Part) -> Part:

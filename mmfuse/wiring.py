@@ -249,13 +249,13 @@ def _decisions(
         named = bool(line.reads) or any(word in uses or word in uses.values() for word in line.features)
         features = _modalities(line.features, uses, f"{where}.features", faults, may_be_empty=named)
         decision = WiredDecision(name, line, reads, features)
-        if not decision.is_stage and line.features:
+        if isinstance(line.part, DecisionFusion) and line.features:
             faults.add(
                 f"{where}.features",
                 f"decision '{line.part.name}' reads no features",
                 "a second stage (svm, logistic, …)",
             )
-        if not reads and not features and not line.features:
+        if not line.reads and not line.features:
             faults.add(where, "reads nothing", "`reads` of sources above, or `features`")
         if isinstance(line.part, DecisionFusion) and reads:
             least, most = line.part.arity

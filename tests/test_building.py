@@ -21,7 +21,7 @@ CATALOG = mmfuse.Catalog(installed=False)
 def faults_of(kind, raw):
     faults = Faults()
     made = build(kind, raw, "here", CATALOG, faults)
-    return made, [(fault.where, fault.found, fault.mend) for fault in faults]
+    return made, [(fault.where, fault.found, "; ".join(filter(None, (fault.expected, fault.mend)))) for fault in faults]
 
 
 def loading(raw):
@@ -61,8 +61,8 @@ def test_parts_are_found_inside_parts():
         ({"width": 3}, "here", "no `use` in"),
         (7, "here", "no `use` in 7"),
         ({"use": "linear", "widht": 3}, "here.widht", "did you mean 'width'?"),
-        ({"use": "linear", "width": 0}, "here.width", "greater than or equal to 1, found 0"),
-        ({"use": "mlp", "widths": [8, "x"]}, "here.widths.1", "valid integer"),
+        ({"use": "linear", "width": 0}, "here.width", "found 0 greater than or equal to 1"),
+        ({"use": "mlp", "widths": [8, "x"]}, "here.widths.1", "found 'x' a whole number"),
     ],
 )
 def test_a_fault_names_its_place_and_the_nearest_name(raw, where, words):
@@ -74,20 +74,32 @@ def test_a_fault_names_its_place_and_the_nearest_name(raw, where, words):
 
 def test_a_value_that_fits_none_of_its_kinds_is_one_fault():
     _, faults = faults_of(TrainingSection, {"folds": "many"})
-    assert [fault[0] for fault in faults] == ["here.folds"]
-    assert "valid integer" in faults[0][1]
-    assert "; or " in faults[0][1]
+    assert faults == [("here.folds", "found 'many'", "a whole number or a table")]
 
 
 def test_a_list_is_short_for_a_label_and_for_nothing_else():
     assert faults_of(LabelLine, ["a", "b"]) == (LabelLine(classes=("a", "b")), [])
     _, faults = faults_of(TrainingSection, {"best": ["fused"]})
-    assert faults == [("here.best", "found ['fused']", "")]
+    assert faults == [("here.best", "found ['fused']", "a table")]
+
+
+def test_a_sound_knob_beside_an_unsound_one_is_read_as_it_would_be():
+    error = loading(small(decisions={"one": {"use": "mean", "reads": "fused", "learn": "never"}}))
+    assert [(fault.where, fault.found) for fault in error.faults] == [("decisions.one.learn", "found 'never'")]
+    assert error.faults[0].expected == "'auto', 'train', 'valid' or 'valid-reused'"
+
+
+@pytest.mark.parametrize("part", ["simplx", "svm"])
+def test_a_part_that_is_not_here_is_one_fault(part):
+    raw = small(decisions={"one": {"use": part, "reads": ["fusd"], "features": ["table"]}})
+    raw["modalities"]["meta"] = {"use": "table", "numeric": ["age"]}
+    assert [fault.where for fault in loading(raw).faults] == ["decisions.one", "decisions.one.reads"]
 
 
 def test_knobs_of_the_line_are_refused_where_they_say_nothing():
     _, faults = faults_of(NetworkSection, {"encoders": {"x": {"use": "linear", "reads": ["y"]}}})
-    assert faults == [("here.encoders.x.reads", "`reads` says nothing here", "")]
+    knobs = "knobs of this line: ['frozen', 'share', 'weights']"
+    assert faults == [("here.encoders.x.reads", "`reads` says nothing here", knobs)]
 
 
 def test_a_part_s_own_check_tells_its_reason():
@@ -95,7 +107,7 @@ def test_a_part_s_own_check_tells_its_reason():
     assert faults == [
         (
             "here.modalities.m",
-            "a table of no columns; name some under `numeric`, `categorical` or `multi`, found {}",
+            "a table of no columns; name some under `numeric`, `categorical` or `multi`",
             "",
         )
     ]
@@ -109,9 +121,9 @@ def test_five_different_faults_come_in_one_message():
     )
     raw["network"]["encoders"]["imgae"] = raw["network"]["encoders"].pop("image")
     error = loading(raw)
-    told = {fault.where: f"{fault.found} {fault.mend}" for fault in error.faults}
+    told = {fault.where: f"{fault.found} {fault.expected} {fault.mend}" for fault in error.faults}
     assert "known: augment" in told["nonsense"]
-    assert "greater than or equal to 1, found 0" in told["training.epochs"]
+    assert "found 0 greater than or equal to 1" in told["training.epochs"]
     assert "did you mean 'cross-entropy'?" in told["training.loss"]
     assert "did you mean 'step'?" in told["decisions.final.stpe"]
     assert "did you mean 'fused'?" in told["decisions.final.reads"]

@@ -56,6 +56,10 @@ def test_nearest_names_the_one_meant_else_all(word, mend):
     assert nearest(word, ["svm", "simplex"]) == mend
 
 
+def test_nearest_names_the_first_few_of_many():
+    assert nearest("zebra", [f"column_{i:02}" for i in range(30)]).endswith("column_11 and 18 more")
+
+
 def test_nearest_of_nothing():
     assert nearest("x", []) == "none is known here"
 

@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 from specs import CARD, PLAN, tree
@@ -255,8 +256,42 @@ def test_a_use_stands_for_all_its_modalities():
     assert (spec.card.modalities["clinic"].size, spec.card.modalities["derm"].size) == (64, 32)
     built = load(spec.plan, spec.card, sets=["modalities.image.size=48"])
     assert [built.card.modalities[name].size for name in ("clinic", "derm")] == [48, 48]
-    with pytest.raises(SpecError, match=r"modalities\.imag: no `use`"):
-        load(tree(), sets=["modalities.imag.size=64"])
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("modalities.imag.size=64", "did you mean 'image'?"),
+        ("network.encoders.derm.width=3", "known: image, table"),
+        ("decisions.finale.step=0.5", "none is known here"),
+    ],
+)
+def test_a_knob_of_a_line_that_is_not_there_is_refused_by_name(text, mend):
+    with pytest.raises(SpecError) as caught:
+        load(tree(), sets=[text])
+    (fault,) = caught.value.faults
+    assert fault.where == f"--set {text.partition('=')[0]}"
+    assert mend in fault.mend
+    whole = load(tree(), sets=["decisions.new.reads=fused", "decisions.new.use=mean"])  # in any order
+    assert whole.plan.decisions["new"].reads == ("fused",)
+
+
+def test_a_fault_names_the_file_or_the_set_that_it_stands_in(tmp_path):
+    raw = tree()
+    card = {name: raw.pop(name) for name in ("cases", "labels", "modalities")}
+    raw["training"] = {"epochs": 0}
+    card["cases"]["idd"] = "x"
+    (tmp_path / "plan.toml").write_text(tomli_w.dumps(raw), encoding="utf-8-sig")
+    (tmp_path / "card.toml").write_text(tomli_w.dumps(card).replace("\n", "\r\n"), encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path / "plan.toml", tmp_path / "card.toml", sets=["training.batch=no", "nonsense.x=3", "seed"])
+    assert {fault.where for fault in caught.value.faults} == {
+        f"{tmp_path / 'plan.toml'}, training.epochs",
+        f"{tmp_path / 'card.toml'}, cases.idd",
+        "--set training.batch",
+        "--set nonsense",
+        "--set seed",
+    }
 
 
 def test_sets_open_what_was_built_in_python():

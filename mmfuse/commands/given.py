@@ -64,7 +64,7 @@ def holds_card(plan: str, catalog: Catalog) -> bool:
     recipe = catalog.recipes.get(plan)
     path = recipe.path if recipe and not Path(plan).is_file() else Path(plan)
     try:
-        return "cases" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "cases" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False  # whoever reads the plan itself says what is wrong with it
 
@@ -79,7 +79,7 @@ def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = F
     if card is not None or path.is_file():
         path = card_of(table, card)
         try:
-            section = tomllib.loads(path.read_text(encoding="utf-8")).get("cases", {})
+            section = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("cases", {})
         except (OSError, ValueError) as error:
             raise mmfuse.SpecError(f"cannot be read: {error}", "a card in TOML", where=str(path)) from error
         known = known.model_copy(update={"cases": mmfuse.load_card({"cases": section}).cases})
