@@ -259,7 +259,7 @@ def _baselines(work: _Work, reference: Variant, catalog: Catalog) -> None:
 
 def _controls(work: _Work, reference: Variant, cases: Cases, split: Split, catalog: Catalog) -> None:
     makers = controls.all_but_slots(reference, cases, split, catalog)
-    best = best_on_valid(work.study, work.study.named("single"), work.study.design.chooses_by)
+    best = best_on_valid(work.study.tables(), work.study.named("single"), work.study.design.chooses_by)
     if best:
         modality = best.removesuffix(variants.ALONE)
         makers.insert(0, (f"{modality} in all slots", partial(controls.in_all_slots, reference, modality)))
@@ -270,7 +270,7 @@ def _one(make: Callable[[], Variant]) -> list[Variant]:
     return [make()]
 
 
-def best_on_valid(study: Study, names: Sequence[str], metric: str, label: str = "") -> str:
+def best_on_valid(tables: Sequence[ScoreTable], names: Sequence[str], metric: str, label: str = "") -> str:
     """Which of `names` is best on `valid`, by the mean over folds and seeds (and labels, unless one is named); empty
     where there are no names.
 
@@ -278,7 +278,6 @@ def best_on_valid(study: Study, names: Sequence[str], metric: str, label: str = 
     """
     if not names:
         return ""
-    tables = study.tables()
     on = "valid" if (tables[0].split == "valid").any() else "test"
     sign = 1 if metric in LARGER_IS_BETTER else -1
     means = {name: sign * _mean_figure(tables, name, metric, on, label) for name in names}

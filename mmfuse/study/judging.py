@@ -111,7 +111,7 @@ def judge(study: Study, metric: str = "") -> Judgement:
     out.contests = _contests(study, tables, [speaker.name for speaker in able], metric, questions)
     family = [name for name in study.family if name in {speaker.name for speaker in able}]
     if study.design.select:
-        out.chosen = best_on_valid(study, study.named("variant"), study.design.select)
+        out.chosen = best_on_valid(tables, study.named("variant"), study.design.select)
     elif len(family) > 1:
         out.best, out.optimism = _best_of(tables, family, metric)
     out.reached = _reached(study, out.contests)
@@ -176,7 +176,7 @@ def _contests(
     simpler = [name for name in study.named("metadata", "logistic", "control") if name in able]
     many_seeds = {speaker.name for speaker in study.standing if len(speaker.keys) > 1}
     for question in questions:
-        single = best_on_valid(study, singles, study.design.chooses_by, question)
+        single = best_on_valid(tables, singles, study.design.chooses_by, question)
         against = [study.reference, single, LATE]
         for one in study.family:
             for other in dict.fromkeys(against):

@@ -49,7 +49,7 @@ class Shelf:
     """The fitted variants of a study's folder."""
 
     def __init__(self, folder: Path, table: Table, root: Path, catalog: Catalog, device: str, watch: Watch) -> None:
-        self.folder, self.fresh = folder, 0
+        self.folder = folder
         self._table, self._root = table, root
         self._catalog, self._device, self._watch = catalog, device, watch
         self.fresh = 0

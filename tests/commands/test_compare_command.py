@@ -3,15 +3,23 @@
 import csv
 import re
 
+import numpy as np
 import pytest
-from conftest import draw
 
 QUICK = ["--no-baselines", "--no-controls", "-q"]
 
 
 @pytest.fixture
 def larger(here):
-    (here / "cases.csv").write_text(draw(160))
+    """The folder with 160 cases: 96 train, 32 valid, 32 test."""
+    rng = np.random.default_rng(0)
+    lines = ["case,patient,a,b,c,d,answer,grade,split"]
+    for i in range(160):
+        answer, (a, b, c) = rng.integers(0, 2), rng.normal(size=3)
+        cells = [f"{a + answer:.3f},{b:.3f},{c - answer:.3f},{'xy'[i % 2]}", ",,,"][i == 0]
+        split = "train" if i < 96 else "valid" if i < 128 else "test"
+        lines.append(f"e{i:03d},p{i:03d},{cells},{['no', 'yes'][answer]},{['low', 'mid', 'high'][i % 3]},{split}")
+    (here / "cases.csv").write_text("\n".join(lines) + "\n")
     return here
 
 
@@ -129,3 +137,10 @@ def test_evaluate_and_compare_count_the_same_looks(trained, mmfuse, tmp_path, mo
     assert "evaluated 3 times by 1 spec on" in mmfuse(*same, "--set", "seed=3").stdout
     assert "evaluated 3 times by 1 spec on" in mmfuse(*same, "--set", "seed=3").stdout
     assert "evaluated 4 times by 2 specs on" in mmfuse(*same, "--set", "seed=4").stdout
+
+
+def test_where_all_fail_nothing_is_shown_as_if_it_stood(here, mmfuse):
+    result = mmfuse("compare", "plan.toml", "cases.csv", "--out", "study", *QUICK, "--networks-only",
+                    "--set", "training.lr=1e30", code=1)  # fmt: skip
+    assert "failed: plan:" in result.stdout
+    assert "helps" not in result.stdout
