@@ -36,6 +36,7 @@ _DOOR = {
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),
     "mmfuse.json_schema": ("schema",),
     "mmfuse.wiring": ("Wiring", "wire"),
+    "mmfuse.data.disk": ("refuse_unwritable", "whole_file"),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.cases": ("Cases", "Rows"),
     "mmfuse.data.splits": ("assign", "fold_numbers"),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mmfuse.catalog import Catalog
+from mmfuse.data.disk import refuse_unwritable
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
@@ -149,12 +150,16 @@ class Run:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raises: RunError if something stands where a run is to be written."""
+    """Raises: RunError if a run cannot be written there: something stands there, or the disk refuses."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "holds a run already" if (folder / MANIFEST).is_file() else "exists already"
         raise RunError(
             what, "a folder that does not exist", "give another --out, or move the old one away", str(folder)
         )
+    within = next((parent for parent in folder.absolute().parents if (parent / MANIFEST).is_file()), None)
+    if within is not None:
+        raise RunError(f"lies within the run {within}", "a folder of its own", "another --out", str(folder))
+    refuse_unwritable(folder)
 
 
 def write(pipeline: Pipeline, folder: Path) -> None:

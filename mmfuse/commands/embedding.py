@@ -20,7 +20,7 @@ from mmfuse.commands.given import (
     load_spec,
     new_cases,
     refuse_input,
-    refuse_suffix,
+    refuse_output,
     sets_option,
 )
 
@@ -60,7 +60,7 @@ def embed(
     modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
     """
     refuse_input(out, cases)
-    refuse_suffix(out, SUFFIXES)
+    refuse_output(out, SUFFIXES)
     if (Path(source) / "manifest.json").is_file():
         pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
         table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network
@@ -116,19 +116,11 @@ def write(out: Path, cases: Cases, features: Features) -> None:
             arrays["vectors"] = next(iter(spread.values()))
         write_arrays(out, arrays)
         return
-    columns: dict[str, Any] = {cases.card.cases.id: cases.ids.tolist()}
-    for modality, vectors in spread.items():
-        columns |= {f"{modality}:{index}": values for index, values in enumerate(vectors.T.tolist())}
-    mmfuse.Table.of(columns).write(out)
+    numbers = {f"{m}:{index}": values for m, vectors in spread.items() for index, values in enumerate(vectors.T)}
+    mmfuse.Table.of({cases.card.cases.id: cases.ids.tolist(), **numbers}).write(out, numeric=numbers)
 
 
 def write_arrays(out: Path, arrays: dict[str, Any]) -> None:
     """An .npz that appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.writing")
-    try:
-        with scratch.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        scratch.replace(out)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with mmfuse.whole_file(out) as scratch, scratch.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)

@@ -88,20 +88,18 @@ def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = F
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.writing")
-    try:
+    with mmfuse.whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
-def refuse_suffix(out: Path, suffixes: Sequence[str] = (".csv", ".parquet")) -> None:
-    """Raises: TableError before any work is done, where the output could not be written at its end."""
+def refuse_output(out: Path, suffixes: Sequence[str] = (".csv", ".parquet")) -> None:
+    """Raises: TableError or RunError before any work is done, where the output could not be written at its end."""
     if out.suffix.lower() not in suffixes:
         found = f"cannot write '{out.suffix}'" if out.suffix else "has no suffix"
         raise mmfuse.TableError(found, f"one of {', '.join(suffixes)}", "give the file such a name", str(out))
+    if out.is_dir():
+        raise mmfuse.TableError("is a folder", "a file", "another --out", str(out))
+    mmfuse.refuse_unwritable(out)
 
 
 def refuse_input(out: Path, *inputs: Path) -> None:

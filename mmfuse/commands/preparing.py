@@ -11,7 +11,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, refuse_suffix, write_text
+from mmfuse.commands.given import FILE, refuse_output, write_text
 
 if TYPE_CHECKING:
     from mmfuse import Adapter, Catalog, Tidy
@@ -32,7 +32,7 @@ def adapt(app: App, name: str, release: Path, out: Path, sets: Sequence[str], fo
     The adapter NAME reads the folder RELEASE; CASES.csv and CASES.toml are written.
     """
     app.interrupted = f"interrupted; {out} was not written"
-    refuse_suffix(out)
+    refuse_output(out)
     card_path = out.with_suffix(".toml")
     for path in (out, card_path):
         if path.exists() and not force:
@@ -77,8 +77,9 @@ def write_tidy(tidy: Tidy, release: Path, out: Path, catalog: Catalog) -> mmfuse
     near = Path(os.path.relpath(root, here)).as_posix() if root.is_relative_to(here) else str(root)
     card = {**tidy.card, "cases": {**section, "root": near}}
     cases = mmfuse.Cases(tidy.table, mmfuse.load_card(card, catalog), here)
-    tidy.table.write(out)
-    write_text(out.with_suffix(".toml"), mmfuse.dump(card))
+    with mmfuse.whole_file(out.with_suffix(".toml")) as scratch:  # the card only together with its table
+        scratch.write_text(mmfuse.dump(card), encoding="utf-8")
+        tidy.table.write(out)
     return cases
 
 
@@ -99,6 +100,8 @@ def describe(
     """
     if out is not None and out.exists() and not force:
         raise mmfuse.SpecError("exists already", "a new file", "another --out, or --force to overwrite", str(out))
+    if out is not None:
+        mmfuse.refuse_unwritable(out)
     card, notes = mmfuse.describe(mmfuse.read_table(table), labels, group, case_id)
     for note in notes:
         app.watch(mmfuse.Notice(note))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,9 +182,12 @@ def new_plugin(app: App, name: str, role: str, out: Path | None) -> None:
     folder = out or Path(found.distribution)
     if folder.exists():
         raise mmfuse.PluginError("is already there", "a new folder", "another NAME, or --out FOLDER", str(folder))
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:  # whole or not at all
+        for path, text in files.items():
+            (Path(scratch) / "new" / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(scratch) / "new" / path).write_text(text, encoding="utf-8")
+        (Path(scratch) / "new").rename(folder)
     app.screen.text(f"{folder}: {role} '{found.part}'")
     for path in files:
         app.screen.text(f"  {path}")

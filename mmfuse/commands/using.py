@@ -14,7 +14,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.figures import METRICS, NONE, as_tree, show_figures
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_suffix, write_text
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_output, write_text
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
 
     One row a case. Labels need not be known. A case with nothing to go by has empty cells, never a number.
     """
-    refuse_suffix(out)
+    refuse_output(out)
     refuse_input(out, cases)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
     table = new_cases(cases, card, pipeline.spec.card)
     with app.working():
         predictions = prediction_table(pipeline, table)
-        predictions.write(out)
+        predictions.write(out, numeric=table.labels.column_names)
     silent = sum(word is None for word in predictions[table.labels.names[0]])
     flagged = sum(word is not None for word in predictions["flags"])
     app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")
@@ -57,7 +57,7 @@ def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
     p = scores.probabilities(pipeline.wiring.answer)
     picks = cases.labels.argmax(p)
     called = pipeline.points.calls(pipeline.wiring.answer, p, cases.labels)
-    columns: dict[str, Sequence[Any]] = {pipeline.spec.card.cases.id: cases.ids.tolist()}
+    columns: dict[str, Sequence[Any]] = {cases.card.cases.id: cases.ids.tolist()}
     for index, label in enumerate(cases.labels):
         columns[label.name] = [None if pick < 0 else label.classes[pick] for pick in picks[:, index].tolist()]
         part = cases.labels.slices[label.name]

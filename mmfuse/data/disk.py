@@ -1,11 +1,15 @@
-"""Where the cache lies, and how its files are opened: closed to other users, in transactions, with clear refusals."""
+"""The disk: where the cache lies and how its files are opened (closed to other users, in transactions), and how outputs
+are written: whole or not at all, with clear refusals.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,3 +98,36 @@ def _refusal(folder: Path, found: str, full: bool) -> RunError:
         "set MMFUSE_CACHE to one; if it is damaged, `mmfuse cache --clear`",
         str(folder),
     )
+
+
+# ── outputs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A new path beside `path` to be written to; at the end it takes the place of `path`. Whatever fails, nothing is
+    left of it, and a file that was there stays as it was.
+
+    Raises: OSError naming `path` where the disk refuses.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield scratch
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises: RunError, before any work is done, where nothing could be written at `path` at its end."""
+    standing = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            return
+    except OSError as error:
+        found = f"{standing} cannot be written to: {error.strerror}"
+        raise RunError(found, "a folder that can be written", "another --out", str(path)) from error

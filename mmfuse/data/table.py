@@ -7,7 +7,6 @@ classes or what is missing. Rows are counted as a spreadsheet counts them: the h
 from __future__ import annotations
 
 import csv
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.disk import whole_file
 from mmfuse.data.reading import READERS
 from mmfuse.data.words import Texts, as_text, canonical, check_names, number, numbers, texts
 from mmfuse.errors import TableError, nearest
@@ -124,10 +124,13 @@ class Table:
         rows = self.rows if self.columns else None
         return Table({**self.columns, **added}, self.notes, self.decimal, self.source, rows)
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: str | Path, numeric: Iterable[str] = ()) -> None:
         """Writes CSV (UTF-8; None is the empty cell) or Parquet, by suffix; the file appears whole or not at all.
 
-        Raises: TableError for another suffix; OSError where the disk refuses.
+        In Parquet the columns `numeric` are stored as numbers (float64, null where missing), the others as text.
+
+        Raises: TableError for another suffix, or a numeric column that holds other words; OSError where the disk
+        refuses.
         """
         path = Path(path)
         write = _WRITERS.get(path.suffix.lower())
@@ -135,13 +138,8 @@ class Table:
             raise TableError(
                 f"cannot write '{path.suffix}'", f"one of {', '.join(_WRITERS)}", "give the file such a name", str(path)
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            write(self, scratch)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with whole_file(path) as scratch:
+            write(self, scratch, frozenset(numeric))
 
 
 def read_table(path: str | Path, missing: Sequence[str] = ("",)) -> Table:
@@ -166,7 +164,7 @@ def read_table(path: str | Path, missing: Sequence[str] = ("",)) -> Table:
     return Table(columns, notes, decimal, str(path))
 
 
-def _write_csv(table: Table, path: Path) -> None:
+def _write_csv(table: Table, path: Path, numeric: frozenset[str]) -> None:
     # Between decimal commas a comma would only be told apart by quotes.
     separator = ";" if table.decimal == "," else ","
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -175,11 +173,16 @@ def _write_csv(table: Table, path: Path) -> None:
         writer.writerows(zip(*table.columns.values(), strict=True))
 
 
-def _write_parquet(table: Table, path: Path) -> None:
+def _write_parquet(table: Table, path: Path, numeric: frozenset[str]) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    arrays = {name: pyarrow.array(column.tolist(), type=pyarrow.string()) for name, column in table.columns.items()}
+    arrays = {
+        name: pyarrow.array(table.numbers(name), pyarrow.float64(), from_pandas=True)
+        if name in numeric
+        else pyarrow.array(column.tolist(), pyarrow.string())
+        for name, column in table.columns.items()
+    }
     meta = {b"mmfuse.decimal": table.decimal.encode()}
     parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(meta), path)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmfuse import Table, TableError, generator
+from mmfuse import Table, TableError, generator, whole_file
 from mmfuse.builtin.cohort import pictures
 from mmfuse.builtin.cohort.canvas import Canvas
 from mmfuse.builtin.cohort.model import (
@@ -63,7 +63,8 @@ def write(folder: Path, model: Model, cohort: Cohort, size: int, knobs: dict[str
     _refuse_others(folder, marker)
     for modality in IMAGES:
         (folder / "images" / modality).mkdir(parents=True, exist_ok=True)
-    (folder / "release.json").write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+    with whole_file(folder / "release.json") as scratch:
+        scratch.write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
     for modality, case, picture in drawn(cohort, size):
         Image.fromarray(picture).save(folder / image_path(modality, case), compress_level=3)
     with (folder / "truth.csv").open("w", encoding="utf-8", newline="") as file:
