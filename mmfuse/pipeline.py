@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
+from mmfuse.data.inputs import column_faults, reading_faults
 from mmfuse.data.splits import assign
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
-from mmfuse.errors import SpecError
+from mmfuse.errors import SpecError, TableError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
@@ -77,6 +78,7 @@ class Pipeline:
         split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
         split = checked_split(split, len(cases))
         refuse_unlearnable(cases, split, self.watch)
+        column_faults(cases, self.wiring.inputs).raise_as(TableError)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         plan, needed = self.spec.plan, self._needs_folds(split)
         folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
@@ -126,6 +128,8 @@ class Pipeline:
         read `scores`.
         """
         decisions = self._fitted()
+        # before images are decoded
+        reading_faults(decisions.readers, cases).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
         given = {} if self.network is None else self.network.predict(cases, self.watch)
         features = _Features(self.spec, self.wiring, cases, self.network)
         blank, none = np.full(len(cases), "", dtype=object), np.full(len(cases), -1, dtype=np.int64)
@@ -149,13 +153,17 @@ class Pipeline:
 
     def flags(self, cases: Cases) -> tuple[str, ...]:
         """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
-        readers, rows = self._fitted().readers, cases.rows()
-        told = [("",) * len(cases)]
-        if self.network is not None:
-            readers = {**readers, **self.network.readers}
-            told.append(self.network.flags(cases))
-        told += [reader.flags(rows) for reader in readers.values()]  # type: ignore[attr-defined]  # a Reader
-        return tuple("; ".join(filter(None, of_case)) for of_case in zip(*told, strict=True))
+        rows, network, patterns = cases.rows(), self.network, ("",) * len(cases)
+        readers: dict[str, Any] = self._fitted().readers
+        present = {modality: reader.read(rows)[1] for modality, reader in readers.items()}
+        unseen = {modality: reader.flags(rows) for modality, reader in readers.items()}
+        if network is not None:
+            encoded = network.presence(cases)
+            patterns = network.pattern_flags(encoded)
+            present, unseen = present | encoded, unseen | network.unseen(cases)
+        anything = np.any(list(present.values()), axis=0)
+        told = ["; ".join(filter(None, texts)) for texts in zip(patterns, *unseen.values(), strict=True)]
+        return tuple(text if here else "nothing is present" for text, here in zip(told, anything, strict=True))
 
     def _fitted(self) -> FittedDecisions:
         if self.decisions is None:

@@ -55,6 +55,12 @@ class Wiring(NamedTuple):
         return self.decisions[-1].name if self.decisions else FUSED
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The modalities that anything reads."""
+        featured = [modality for decision in self.decisions for modality in decision.features]
+        return tuple(dict.fromkeys([*self.encoders, *featured]))
+
+    @property
     def all_sources(self) -> tuple[str, ...]:
         """The network's sources, then the decisions."""
         return (*self.sources, *(decision.name for decision in self.decisions))

@@ -103,6 +103,26 @@ def test_what_training_never_saw_is_flagged(plan, tmp_path):
     assert mmfuse.Pipeline.load(tmp_path / "run", catalog=pipeline.catalog, device="cpu").flags(new) == flags
 
 
+def test_what_some_fold_has_seen_is_not_flagged():
+    network = {"encoders": {"table": {"use": "linear", "weights": "none"}}, "head": "linear"}
+    pipeline = pipeline_of(network=network, training={**TRAINING, "serve": "folds"})
+    cases = cases_of(pipeline.spec)
+    pipeline.fit(cases)
+    train = pipeline.scores.split == "train"
+    assert {flag for flag, here in zip(pipeline.flags(cases), train, strict=True) if here} == {""}  # extremes included
+
+
+def test_a_word_among_numbers_stops_the_work_before_it_begins():
+    """Also in a test case, and in a table that only a second stage reads."""
+    told = []
+    pipeline = pipeline_of(told.append, decisions=TWO_STAGES)
+    cells = columns()
+    cells["age"][-1] = "sixty"
+    with pytest.raises(TableError, match=r"'sixty' \(1, in row 61"):
+        pipeline.fit(cases_of(pipeline.spec, cells))
+    assert not [event for event in told if isinstance(event, StepStarted)]
+
+
 def test_new_cases_need_no_labels(fitted):
     cells = columns(n=6)
     for name in ("sign", "grade", "split", "half"):

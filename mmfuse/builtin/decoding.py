@@ -10,7 +10,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +49,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each orientation that a camera noted (EXIF 2.32, tag 0x0112)."""
+_SAFE = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""What Pillow opens at most."""
 _TIFF_DEPTH, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
@@ -61,6 +72,9 @@ def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Image.Image:
     Raises: UnreadableError, whatever it is that is wrong with the file.
     """
     try:
+        if not path.is_file():  # a device or a pipe may have no end
+            found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
+            raise UnreadableError(found, mend="" if path.exists() else _similar(path))
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadableError(
@@ -76,8 +90,10 @@ def decode(path: Path, max_pixels: int, draft_side: int = 0) -> Image.Image:
             return coloured if turn is None else coloured.transpose(turn)
     except UnreadableError:
         raise
-    except FileNotFoundError:
-        raise UnreadableError("there is no such file", mend=_similar(path)) from None
+    except UnidentifiedImageError:
+        raise UnreadableError("its content is of none of the formats that are read") from None
+    except Image.DecompressionBombError:
+        raise UnreadableError(f"more than {_SAFE} pixels", f"at most {max_pixels}", "make the image smaller") from None
     except Exception as error:  # Pillow raises whatever a broken file makes it trip over
         raise UnreadableError(f"cannot be read as an image ({_reason(error, path)})") from error
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.findings import LEVELS, Finding, Level
+from mmfuse.data.inputs import column_faults
 from mmfuse.data.leaks import column_findings
 from mmfuse.data.pictures import picture_findings
 from mmfuse.data.splits import SPLITS, Names, straddling
@@ -34,6 +35,8 @@ def audit(cases: Cases, split: Names, *, files: bool = True, watch: Watch = sile
     findings += _groups(cases, split)
     findings += _classes(cases, split)
     findings += _presence(cases, split)
+    faults = column_faults(cases, cases.card.modalities)
+    findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
     findings += column_findings(cases, split)
     if files:
         findings += picture_findings(cases, split, watch)

@@ -80,7 +80,8 @@ class Rows:
 
         Raises: TableError listing the words that are no numbers.
         """
-        return numbers(self.text(column), self._table.decimal, f"{self._table.source}, column {column}")
+        table = self._table
+        return numbers(self.text(column), table.decimal, f"{table.source}, column {column}", table.rows.tolist())
 
     def paths(self, column: str) -> tuple[Path | None, ...]:
         """The absolute path in each cell, relative ones below the card's root; None where missing.
@@ -224,9 +225,10 @@ def _read_ids(table: Table, column: str, faults: Faults) -> NDArray[np.str_]:
     repeated = {word: rows for word, rows in places.items() if len(rows) > 1}
     if repeated:
         shown = [f"'{word}' in rows {named(rows)}" for word, rows in repeated.items()]
+        more = f"; and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
         faults.add(
             where,
-            f"{len(repeated)} ids are not unique: {'; '.join(shown[:SHOWN])}{'; …' if len(shown) > SHOWN else ''}",
+            f"ids that are not unique: {'; '.join(shown[:SHOWN])}{more}",
             "one row a case",
             "name another column as `id`, or make one row of each case (a modality a column)",
         )
@@ -315,8 +317,8 @@ def _check_inputs(cases: Cases, faults: Faults) -> None:
 
 
 def _unmatched_marks(table: Table, card: Card) -> list[str]:
-    return [
-        f"[columns] {name}: the table has no such column; {nearest(name, table.names)}"
-        for name in card.columns
-        if name not in table
-    ]
+    absent = [name for name in card.columns if name not in table]
+    if not absent:
+        return []
+    near = nearest(absent[0], table.names) if len(absent) == 1 else "right, if they were taken out of it"
+    return [f"[columns] marks what the table does not have: {named(absent)}; {near}"]

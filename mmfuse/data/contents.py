@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def content_key(data: bytes) -> str:
 
 
 def content_keys(paths: Sequence[Path], watch: Watch = silent, what: str = "files") -> list[str]:
-    """The content key of each file, in order; empty where it cannot be read. A file that changed is read anew."""
+    """The content key of each file, in order; empty where it is no file that can be read (a device or pipe may have no
+    end). A file that changed is read anew."""
     seen = {path: _look(path) for path in dict.fromkeys(paths)}
     there = {path: look for path, look in seen.items() if look is not None}
     memory = cache_root() / MEMORY
@@ -58,7 +60,9 @@ def content_keys(paths: Sequence[Path], watch: Watch = silent, what: str = "file
 def _look(path: Path) -> _Seen | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a path that the system cannot even name
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     return _Seen(os.fsencode(path.absolute()), status.st_size, status.st_mtime_ns)
 

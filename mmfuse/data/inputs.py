@@ -6,7 +6,7 @@ of cases. What the reader calls absent is absent; nothing here knows what a read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.workers import in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
-from mmfuse.parts import Reader
+from mmfuse.parts import Modality, Reader
 
 Array = NDArray[Any]
 Index = Any
@@ -29,7 +29,6 @@ _PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
 _CHUNK_BYTES = 64 * 2**20
 _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
-_SHOWN = 5
 _NO_CONTENT = "no content: "
 
 
@@ -86,12 +85,48 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
     Raises: TableError naming rows, columns and files; PartError if a reader does not keep its word; RunError if the
     cache cannot be written.
     """
-    rows = cases.rows()
-    blocks = {}
+    rows, blocks, faults = cases.rows(), {}, Faults()
     for name, reader in readers.items():
-        files = reader.files(rows)
-        blocks[name] = _from_files(name, reader, rows, files, watch) if files else _from_rows(name, reader, rows, watch)
+        try:
+            files = reader.files(rows)
+            given = (name, reader, rows)
+            blocks[name] = _from_files(*given, files, watch) if files else _from_rows(*given, watch)
+        except TableError as error:
+            faults.extend(error.faults)
+    faults.raise_as(TableError)
     return blocks
+
+
+def column_faults(cases: Cases, names: Iterable[str]) -> Faults:
+    """What keeps these modalities from being read, images left out: words among numbers, vectors that are not there.
+
+    Found by reading all cases once, so that nothing learns for hours before it.
+    """
+    modalities = {name: cases.card.modalities[name] for name in names}
+    rows, faults = cases.rows(), Faults()
+    for modality in modalities.values():
+        if not modality.is_image and len(rows):
+            _gather(faults, _fitted_and_read, modality, rows)
+    return faults
+
+
+def reading_faults(readers: Mapping[str, Reader], cases: Cases) -> Faults:
+    """What keeps these readers from reading these cases."""
+    rows, faults = cases.rows(), Faults()
+    for reader in readers.values():
+        _gather(faults, reader.read, rows)
+    return faults
+
+
+def _fitted_and_read(modality: Modality, rows: Rows) -> None:
+    modality.fit(rows).read(rows)
+
+
+def _gather(faults: Faults, read: Callable[..., object], *given: object) -> None:
+    try:
+        read(*given)
+    except TableError as error:  # modalities may share a column
+        faults.extend(fault for fault in error.faults if fault not in faults)
 
 
 def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
@@ -127,10 +162,9 @@ def _from_files(name: str, reader: Reader, rows: Rows, files: Sequence[Path | No
 
     slots = store.get(keys, make)
     if unreadable:
-        absent = sorted({str(path) for path, key in zip(files, keys, strict=True) if key in unreadable})
-        rest = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-        text = f"{name}: {len(absent)} of {len(by_path)} files cannot be read and count as absent: "
-        watch(Notice(text + ", ".join(absent[:_SHOWN]) + rest, "warning"))
+        absent = [i for i, key in enumerate(keys) if key in unreadable]
+        text = f"{name}: {len(absent)} of {len(paths)} files cannot be read and count as absent, the first in"
+        watch(Notice(f"{text} {rows.where(absent[0])}; `mmfuse check` says which and why", "warning"))
     return Block.stored(store, slots, keys)
 
 

@@ -1,96 +1,90 @@
-"""The image files behind a table: is each there, can it be decoded, is it the same as another case's (by content)?"""
+"""The image files behind a table: can each be read as the card says, is it the same as another case's (by content)?"""
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mmfuse.data.cases import resolve
-from mmfuse.data.contents import content_key
+import numpy as np
+
+from mmfuse.data.contents import content_keys
 from mmfuse.data.findings import Finding, Level
 from mmfuse.data.splits import Names
 from mmfuse.data.words import SHOWN
 from mmfuse.data.workers import in_threads
+from mmfuse.errors import Fault, TableError
 from mmfuse.events import Meter, Watch
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
+    from mmfuse.parts import Modality
 
 
 class _Use(NamedTuple):
     case: int
-    modality: str
     column: str
     path: Path
 
 
 def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
-    """Missing and unreadable files, and images that several cases share; each file is decoded once, in threads."""
-    uses = _uses(cases)
-    paths = sorted({use.path for use in uses})
-    seen: dict[Path, tuple[str, str]] = {}
-    meter = Meter(watch, "checking images", len(paths))
-    for path, looked in zip(paths, in_threads(_look, paths), strict=True):
-        seen[path] = looked
-        meter.add(1)
+    """Files that the modality's own reader refuses, and images that several cases share; threads decode each once."""
+    findings: list[Finding] = []
     same: dict[str, list[_Use]] = defaultdict(list)
-    for use in uses:
-        key = seen[use.path][0]
-        if key:
-            same[key].append(use)
-    faults = {path: fault for path, (_, fault) in seen.items() if fault}
-    return _unreadable(cases, uses, faults) + _shared(cases, split, list(same.values()))
-
-
-def _uses(cases: Cases) -> list[_Use]:
-    return [
-        _Use(i, name, column, resolve(cell, cases.root))
-        for name, modality in cases.card.modalities.items()
-        if modality.is_image
-        for column in modality.columns
-        for i, cell in enumerate(cases.table[column])
-        if cell is not None
-    ]
-
-
-def _look(path: Path) -> tuple[str, str]:
-    """(key of the content, why it cannot be used); one of the two is empty, or the file is unreadable but known."""
-    from PIL import Image
-
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return "", "no such file"
-    except OSError as error:
-        return "", f"cannot be read: {error.strerror}"
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.draft("RGB", (64, 64))  # JPEG: all of the file is read, few pixels are made
-            image.load()
-    except Exception as error:  # decoders raise many kinds
-        return content_key(data), f"cannot be decoded: {error or type(error).__name__}"
-    return content_key(data), ""
-
-
-def _unreadable(cases: Cases, uses: list[_Use], faults: dict[Path, str]) -> list[Finding]:
-    findings = []
-    for name, modality in cases.card.modalities.items():
-        mine = [use for use in uses if use.modality == name and use.path in faults]
-        if not mine:
+    images = {name: modality for name, modality in cases.card.modalities.items() if modality.is_image}
+    for name, modality in images.items():
+        try:
+            uses = _uses(cases, modality)
+        except TableError as error:  # cells that name no one file
+            findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in error.faults]
             continue
-        # A modality may have said that it goes on without such images.
-        level: Level = "warning" if dict(modality).get("on_error") == "absent" else "error"
-        total = sum(use.modality == name for use in uses)
-        mend = f"mend the files, empty the cells, or set on_error = 'absent' for '{name}'"
-        findings += [
-            Finding(level, f"{cases.where(use.case, use.column)}, file {use.path}", faults[use.path], mend)
-            for use in mine[:SHOWN]
-        ]
-        if len(mine) > SHOWN:
-            text = f"{len(mine)} of {total} images cannot be used; {len(mine) - SHOWN} are not listed"
-            findings.append(Finding(level, f"modality {name}", text, "check `root` in [cases]"))
+        faults = _faults(cases, name, modality, uses, watch)
+        findings += _unreadable(name, modality, uses, faults)
+        sound = [use for use in uses if use.path not in faults]
+        for use, key in zip(sound, content_keys([use.path for use in sound]), strict=True):
+            same[key].append(use)
+    return findings + _shared(cases, split, [uses for key, uses in same.items() if key])
+
+
+def _uses(cases: Cases, modality: Modality) -> list[_Use]:
+    """Which file each case has. Raises: TableError as the modality's reader does."""
+    rows = cases.rows()
+    files = modality.fit(rows).files(rows)
+    column = ", ".join(modality.columns)
+    return [_Use(i, column, path) for i, path in enumerate(files) if path is not None]
+
+
+def _faults(cases: Cases, name: str, modality: Modality, uses: list[_Use], watch: Watch) -> dict[Path, Fault]:
+    """{file: what its reader says against it}. A modality that goes on without such files is asked for its reason."""
+    rows, first = cases.rows(), {use.path: use.case for use in reversed(uses)}
+    if "on_error" in type(modality).model_fields:
+        modality = modality.model_copy(update={"on_error": "raise"})
+    reader, meter = modality.fit(rows), Meter(watch, f"checking {name}", len(first))
+
+    def look(case: int) -> Fault | None:
+        try:
+            reader.read(rows.take(np.array([case])))
+        except TableError as error:
+            return error.faults[0]
+        return None
+
+    faults = {}
+    for path, fault in zip(first, in_threads(look, first.values()), strict=True):
+        meter.add(1)
+        if fault is not None:
+            faults[path] = fault
+    return faults
+
+
+def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Path, Fault]) -> list[Finding]:
+    bad = [use for use in uses if use.path in faults]
+    # A modality may have said that it goes on without such images.
+    level: Level = "warning" if dict(modality).get("on_error") == "absent" else "error"
+    told = {use.path: faults[use.path] for use in bad}
+    findings = [Finding(level, fault.where, fault.found, fault.mend) for fault in list(told.values())[:SHOWN]]
+    if len(told) > SHOWN:
+        text = f"{len(bad)} of {len(uses)} images cannot be used; {len(told) - SHOWN} files are not listed"
+        findings.append(Finding(level, f"modality {name}", text, "check `root` in [cases]"))
     return findings
 
 
@@ -118,7 +112,7 @@ def _shared(cases: Cases, split: Names, alike: list[list[_Use]]) -> list[Finding
         "case": ("warning", "images stand twice in one case", "check the columns of paths"),
     }
     return [
-        Finding(level, "images", f"{len(kinds[kind])} identical {text}: {_examples(cases, split, kinds[kind])}", mend)
+        Finding(level, "images", f"identical {text}: {_examples(cases, split, kinds[kind])}", mend)
         for kind, (level, text, mend) in said.items()
         if kinds[kind]
     ]

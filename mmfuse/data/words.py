@@ -9,7 +9,8 @@ import datetime
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,13 @@ def number(word: str, decimal: str = ".") -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def numbers(values: Iterable[str | None], decimal: str = ".", where: str = "") -> NDArray[np.float64]:
+def numbers(
+    values: Iterable[str | None], decimal: str = ".", where: str = "", rows: Iterable[int] | None = None
+) -> NDArray[np.float64]:
     """(n,) words → (n,) float64, NaN where None.
 
-    Raises: TableError listing the words that are no numbers, with their counts; `where` names file and column.
+    Raises: TableError listing the words that are no numbers, with their counts and the first of `rows` (n,) that each
+    stands in; `where` names file and column.
     """
     words = list(values)
     known: dict[str | None, float] = {word: number(word, decimal) for word in set(words) if word is not None}
@@ -100,8 +104,11 @@ def numbers(values: Iterable[str | None], decimal: str = ".", where: str = "") -
     if refused:
         counts = Counter(word for word in words if word is not None and word in refused)
         sign = "" if decimal == "." else f" with decimal sign '{decimal}'"
+        first: dict[str | None, int] = {}
+        for word, row in zip(words, () if rows is None else rows, strict=rows is not None):
+            first.setdefault(word, row)
         raise TableError(
-            f"{sum(counts.values())} cells are no numbers: {listed(counts)}",
+            f"no numbers: {listed(counts, first)}",
             f"numbers{sign}, or words that the card lists as missing",
             "add the words to `missing` in [cases], name the column under `categorical`, or mend the cells",
             where,
@@ -110,10 +117,13 @@ def numbers(values: Iterable[str | None], decimal: str = ".", where: str = "") -
     return np.fromiter((known[word] for word in words), dtype=np.float64, count=len(words))
 
 
-def listed(counts: Counter[str]) -> str:
-    """The most frequent words with their counts, the rest as a number: `'NA' (12), 'n/a' (3) and 2 more`."""
+def listed(counts: Counter[str], first: Mapping[str | None, int] = MappingProxyType({})) -> str:
+    """The most frequent words with their counts and the first row of each, where it is known, the rest as a number:
+    `'NA' (12, first in row 3), 'n/a' (1, in row 7) and 2 more`.
+    """
     shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]
-    text = ", ".join(f"'{word}' ({count})" for word, count in shown)
+    rows = {word: f", {'first ' if n > 1 else ''}in row {first[word]}" for word, n in shown if word in first}
+    text = ", ".join(f"'{word}' ({count}{rows.get(word, '')})" for word, count in shown)
     return text + (f" and {len(counts) - len(shown)} more" if len(counts) > len(shown) else "")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,20 +97,28 @@ class FittedNetwork:
         block = inputs.blocks({modality: reader})[modality]
         return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
 
-    @property
-    def readers(self) -> Readers:
-        """{modality: reader} of the network that speaks first; those of folds learnt on some of the cases each."""
-        return next(iter(self.members.values())).readers
+    def presence(self, cases: Cases, watch: Watch = silent) -> dict[str, NDArray[np.bool_]]:
+        """{modality: (n,) whether the case has it} of the encoded modalities."""
+        readers = next(iter(self.members.values())).readers
+        blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(readers)
+        return {modality: block.present for modality, block in blocks.items()}
 
-    def flags(self, cases: Cases, watch: Watch = silent) -> tuple[str, ...]:
-        """For each case why its prediction wants care: a pattern of presence that training never showed; empty:
-        nothing."""
-        blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(self.readers)
+    def pattern_flags(self, present: dict[str, NDArray[np.bool_]]) -> tuple[str, ...]:
+        """For each case its pattern of presence where training never showed it to any of the networks; else empty."""
         known = self.presence_patterns
         return tuple(
-            "" if not known or pattern in known else _flag(pattern)
-            for pattern in patterns_of({modality: block.present for modality, block in blocks.items()})
+            "" if not known or pattern in known else _flag(pattern, present) for pattern in patterns_of(present)
         )
+
+    def unseen(self, cases: Cases) -> dict[str, tuple[str, ...]]:
+        """{modality: (n,) what in the case its reader never saw}. The networks of folds each learnt on some of the
+        training cases: only what is new to all of them counts."""
+        rows = cases.rows()
+        told = [{m: reader.flags(rows) for m, reader in member.readers.items()} for member in self.members.values()]
+        return {
+            m: tuple(texts[0] if all(texts) else "" for texts in zip(*(flags[m] for flags in told), strict=True))
+            for m in told[0]
+        }
 
     # ── storing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,8 +200,11 @@ def mean_scores(given: list[RawScores], labels: Labels) -> RawScores:
     return out
 
 
-def _flag(pattern: Pattern) -> str:
-    return f"training never showed {' + '.join(pattern)} alone" if pattern else "nothing is present"
+def _flag(pattern: Pattern, modalities: Iterable[str]) -> str:
+    absent = sorted({*modalities} - {*pattern})
+    if pattern:
+        return f"training never showed {' + '.join(pattern)} without {' + '.join(absent)}"
+    return f"none of {', '.join(absent)} is present" if len(absent) > 1 else f"{absent[0]} is absent"
 
 
 def _weights_file(name: str) -> str:

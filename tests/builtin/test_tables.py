@@ -60,10 +60,10 @@ def test_tiny_numbers_vary_too():
 
 
 def test_words_among_numbers_are_listed():
-    with pytest.raises(TableError, match="'unknown' \\(2\\)") as error:
+    with pytest.raises(TableError, match="'unknown' \\(2, first in row 3\\)") as error:
         Table(numeric=("age",)).fit(rows_of({"age": ["5", "unknown", "unknown", "n/a"]}))
     assert "column age" in str(error.value)
-    assert "'n/a' (1)" in str(error.value)
+    assert "'n/a' (1, in row 5)" in str(error.value)
 
 
 # ── categories ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmfuse import Card, Cases, Modality, Table, audit
+from mmfuse import Card, Cases, Catalog, Table, audit
 from mmfuse.data.audit import presence
 from mmfuse.data.leaks import name_words, names_someone
 from mmfuse.spec import CasesSection
 
-
-class Picture(Modality):
-    """A stand-in for `image`."""
-
-    name: ClassVar[str] = "picture"
-    column: str
-    on_error: str = "raise"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
-    def is_image(self) -> bool:
-        return True
-
-
-class Cells(Modality):
-    """A stand-in for `table`."""
-
-    name: ClassVar[str] = "cells"
-    names: tuple[str, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.names
+CATALOG = Catalog(installed=False)
+Picture: type = CATALOG.find("modality", "image")
+Cells: type = CATALOG.find("modality", "table")
 
 
 N = 60
@@ -54,7 +29,7 @@ def cohort(folder=".", modalities=None, group="g", labels=None, **columns) -> Ca
         "age": rng.integers(20, 80, N).tolist(),
         "sex": rng.choice(["f", "m"], N).tolist(),
     }
-    modalities = modalities or {"meta": Cells(names=("age", "sex"))}
+    modalities = modalities or {"meta": Cells(categorical=("age", "sex"))}
     card = Card(
         cases=CasesSection(id="id", group=group, case_is="lesion"),
         labels=labels or {"y": ["a", "b", "c"]},
@@ -135,7 +110,7 @@ def test_inputs_that_say_nothing_or_too_much():
         "code": [f"{ord(word) + 100 * (i % 3)}" for i, word in enumerate(y)],
         "age": list(range(N)),
     }
-    cases = cohort(modalities={"meta": Cells(names=(*columns, "sex", "id"))}, **columns)
+    cases = cohort(modalities={"meta": Cells(categorical=(*columns, "sex", "id"))}, **columns)
     warnings = {text.split("column ")[1].split(":")[0]: text for text in said(audit(cases, SPLIT), "warning")}
     assert set(warnings) == {"flat", "empty", "mrn", "keywords", "nearly", "code", "id"}
     assert "holds 'x' alone" in warnings["flat"]
@@ -152,7 +127,7 @@ def test_nearly_determined_labels_are_suspected_and_common_classes_are_not():
     slip = ["b", *y[1:]]
     assert (
         "nearly determines (98.3% of cases)"
-        in alarms(audit(cohort(modalities={"m": Cells(names=("k",))}, k=slip), SPLIT))[0]
+        in alarms(audit(cohort(modalities={"m": Cells(categorical=("k",))}, k=slip), SPLIT))[0]
     )
     common = ["a"] * 58 + ["b", "c"]
     findings = audit(cohort(y=common), SPLIT)
@@ -214,12 +189,40 @@ def test_files_that_are_not_there_or_broken_are_named(images):
     errors = said(audit(pictures(images, names), SPLIT), "error")
     assert len(errors) == 3
     assert errors[0].startswith(f"t.csv, row 7 (id c5), column derm, file {images / 'gone.jpg'}: no such file")
-    assert "7.jpg: cannot be decoded: " in errors[1]
-    assert "8.jpg: cannot be decoded: " in errors[2]
+    assert "7.jpg: cannot be read as an image (" in errors[1]
+    assert "8.jpg: its content is of none of the formats that are read" in errors[2]
     assert "on_error = 'absent'" in errors[2]
     assert audit(pictures(images, names), SPLIT, files=False) == audit(pictures(images, names), SPLIT, files=False)
     assert not said(audit(pictures(images, names), SPLIT, files=False), "error")
     assert not said(audit(pictures(images, names, on_error="absent"), SPLIT), "error")
+
+
+def test_the_audit_refuses_what_reading_will_refuse(images):
+    """A file that Pillow could open is unreadable all the same where the modality says so."""
+    Image.new("RGB", (8, 8)).save(images / "3.gif")
+    Image.new("F", (8, 8)).save(images / "4.tiff")
+    names = [f"{i}.jpg" for i in range(N)]
+    names[3:7] = ["3.gif", "4.tiff", ".", "/dev/zero"]
+    errors = said(audit(pictures(images, names, max_pixels=10_000), SPLIT), "error")
+    assert [text.partition(": ")[2].partition("\n")[0] for text in errors] == [
+        "its content is of none of the formats that are read",
+        "32 bits a channel",
+        "is a folder",
+        "is no regular file",
+    ]
+    assert "at most" not in "".join(errors)
+    few = said(audit(pictures(images, names[:3] * 20, max_pixels=1), SPLIT), "error")
+    assert "raise `max_pixels`" in few[0]
+
+
+def test_words_among_numbers_are_an_error_with_all_columns(images):
+    ages, sizes = ["30"] * N, ["1.5"] * N
+    ages[4], ages[50], sizes[59] = "sixty", "sixty", "big"
+    cases = cohort(modalities={"meta": Cells(numeric=("age", "size"))}, age=ages, size=sizes)
+    assert [text.partition("\n")[0] for text in said(audit(cases, SPLIT), "error")] == [
+        "t.csv, column age: no numbers: 'sixty' (2, first in row 6)",
+        "t.csv, column size: no numbers: 'big' (1, in row 61)",
+    ]
 
 
 def test_a_wrong_root_gives_a_few_lines(images):
@@ -234,11 +237,10 @@ def test_identical_images_are_a_leak_across_splits(images):
     findings = audit(pictures(images, [f"{i}.jpg" for i in range(N)]), SPLIT)
     (leak,) = said(findings, "error")
     assert (
-        "1 identical images stand in two splits: a leak: row 2 (id c0), derm, train = row 61 (id c59), derm, test"
-        in leak
+        "identical images stand in two splits: a leak: row 2 (id c0), derm, train = row 61 (id c59), derm, test" in leak
     )
     (doubt,) = said(findings, "warning")
-    assert "1 identical images belong to different groups: row 4 (id c2)" in doubt
+    assert "identical images belong to different groups: row 4 (id c2)" in doubt
     assert any("several cases of one group: row 12 (id c10)" in text for text in said(findings, "info"))
 
 
@@ -247,4 +249,4 @@ def test_one_image_twice_in_a_case(images):
     both = cohort(
         images, {"l": Picture(column="left"), "r": Picture(column="right")}, left=names, right=["0.jpg", *[None] * 59]
     )
-    assert any("1 identical images stand twice in one case" in text for text in said(audit(both, SPLIT), "warning"))
+    assert any("identical images stand twice in one case" in text for text in said(audit(both, SPLIT), "warning"))

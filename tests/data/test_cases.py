@@ -103,7 +103,7 @@ def test_all_faults_come_at_once():
     texts = [str(fault) for fault in caught.value.faults]
     expected = [
         "t.csv, column id: no id in rows 4",
-        "t.csv, column id: 1 ids are not unique: 'a' in rows 2, 3",
+        "t.csv, column id: ids that are not unique: 'a' in rows 2, 3",
         "t.csv: no column 'patients'",
         "t.csv, row 2 (id a), column diagnosis: 'melanom' is no class of label 'diagnosis' (2 rows)",
         "t.csv, row 5 (id d), column diagnosis: 'other' is no class",
@@ -155,7 +155,7 @@ def test_rows_read_text_numbers_categories_and_paths(tmp_path):
     np.testing.assert_array_equal(rows.take([0, 1, 2]).numbers("age"), [30, 40.5, np.nan])
     root = tmp_path / "images"
     assert rows.paths("derm") == (root / "a.jpg", root / "b.jpg", None, Path("/data/d.jpg"))
-    with pytest.raises(TableError, match=r"t\.csv, column age: 1 cells are no numbers: 'x' \(1\)"):
+    with pytest.raises(TableError, match=r"t\.csv, column age: no numbers: 'x' \(1, in row 5\)"):
         rows.numbers("age")
     assert rows.take([2]).where(0, "derm") == "t.csv, row 4 (id c), column derm"
 
@@ -199,7 +199,10 @@ def test_rows_of_named_columns_show_no_others():
 
 def test_a_mark_on_no_column_is_told():
     notes = Cases(table(), card(columns={"managment": ColumnLine(known="after the diagnosis")})).notes
-    assert any("[columns] managment" in note for note in notes)
+    assert any(note.startswith("[columns] marks what the table does not have: managment; ") for note in notes)
+    many = {f"score{i}": ColumnLine(known="a model") for i in range(20)}
+    (note,) = [note for note in Cases(table(), card(columns=many)).notes if "[columns]" in note]  # one line, not 20
+    assert "and 12 more" in note
 
 
 def test_take_keeps_rows_together():

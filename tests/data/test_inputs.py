@@ -158,6 +158,17 @@ def test_faults_of_all_files_come_at_once_and_name_row_and_file(tmp_path):
     assert "(id c60)" in text
 
 
+def test_faults_of_all_modalities_come_at_once(tmp_path):
+    write(tmp_path, f=1)
+    cases = cases_of(tmp_path, {"path": ["f", "gone"], "other": ["away", "f"]})
+    with pytest.raises(TableError) as error:
+        read_inputs({"m": NumberReader(), "n": NumberReader(column="other")}, cases)
+    assert [fault.found.partition("(id ")[2] for fault in error.value.faults] == [
+        "c1), column path",
+        "c0), column other",
+    ]
+
+
 def test_reading_gives_up_where_every_file_is_bad(tmp_path):
     write(tmp_path, **{f"f{i}": "bad" for i in range(5)})
     names = [f"gone{i}" for i in range(2000)]
@@ -176,9 +187,9 @@ def test_unreadable_files_may_count_as_absent_and_are_told(tmp_path):
     assert block.take([0, 1, 2])[:, 0, 0].tolist() == [0, 1, 0]
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert notice.level == "warning"
-    assert "m: 2 of 3 files" in notice.text
-    assert str(tmp_path / "broken") in notice.text
-    assert str(tmp_path / "gone") in notice.text
+    assert "m: 3 of 4 files cannot be read and count as absent, the first in " in notice.text
+    assert "row 2 (id c0)" in notice.text
+    assert str(tmp_path) not in notice.text  # it is kept in the run: rows, not paths
     # It is told again, and a file that is mended counts.
     write(tmp_path, broken=5, gone=6)
     assert read(NumberReader(absent=True), cases).take([0, 2])[:, 0, 0].tolist() == [5, 6]

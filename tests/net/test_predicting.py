@@ -168,12 +168,16 @@ def test_abstention_and_flags():
     anything = np.stack(list(there.values())).any(axis=0)
     assert (np.isnan(scores["fused"][0, :, 0]) == ~anything).all()
     assert others.any()
-    flags = fitted.flags(cases)
-    assert flags[0] == "nothing is present"
+    seen = fitted.presence(cases)
+    assert {m: seen[m].tolist() for m in seen} == {m: there[m].tolist() for m in there}
+    flags = fitted.pattern_flags(seen)
+    assert flags[0] == "none of age, one, two is present"
     shown = {tuple(sorted(m for m in there if there[m][i])) for i in np.flatnonzero(split == "train")} - {()}
     assert fitted.presence_patterns == shown
     for i in np.flatnonzero(anything):
         assert (flags[i] == "") == (tuple(sorted(m for m in there if there[m][i])) in shown)
+    new = {m: np.array([m == "two"]) for m in there}
+    assert fitted.pattern_flags(new)[0] in ("", "training never showed two without age + one")
 
 
 def test_frozen_vectors_are_given_and_trained_ones_are_not():

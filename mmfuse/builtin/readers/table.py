@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Reader
+from mmfuse import Faults, Reader, TableError
 
 if TYPE_CHECKING:
     from mmfuse import Rows
@@ -121,8 +121,15 @@ def _of_seen(how: Callable[[Floats], Any], values: Floats) -> Floats:
 
 
 def _numbers(rows: Rows, columns: tuple[str, ...]) -> Floats:
-    """(n, columns), NaN where missing."""
-    return np.stack([rows.numbers(name) for name in columns], axis=1) if columns else np.zeros((len(rows), 0))
+    """(n, columns), NaN where missing. Raises: TableError with the faults of all columns."""
+    out, faults = np.zeros((len(rows), len(columns))), Faults()
+    for j, name in enumerate(columns):
+        try:
+            out[:, j] = rows.numbers(name)
+        except TableError as error:
+            faults.extend(error.faults)
+    faults.raise_as(TableError)
+    return out
 
 
 def _sets(rows: Rows, column: str, sign: str) -> list[set[str]]:
