@@ -36,7 +36,8 @@ class PluginInfo:
     """Of an unpackaged file's content."""
 
     def blame(self, text: str) -> None:
-        """Writes down one more failure."""
+        """Writes down one more failure, in one line."""
+        text = " ".join(text.split())
         self.failure = f"{self.failure}; {text}" if self.failure else text
 
 

@@ -6,8 +6,9 @@ All faults of one look come at once: collect them in `Faults`, then `raise_as` t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,18 @@ class Faults(list[Fault]):
         """Raises `error` with all that was gathered; does nothing if there is none."""
         if self:
             raise error(self)
+
+
+@contextmanager
+def placed(where: str, general: str) -> Iterator[None]:
+    """A part does not know its line: faults that it raises within are given the line's place, which stands for the
+    `general` one that it may name."""
+    try:
+        yield
+    except SpecError as error:
+        told = [(fault, fault.where.removeprefix(general)) for fault in error.faults]
+        places = [where + rest if rest != fault.where or not rest else f"{where}, {rest}" for fault, rest in told]
+        raise SpecError(replace(fault, where=w) for (fault, _), w in zip(told, places, strict=True)) from error
 
 
 NAMED = 12

@@ -76,7 +76,8 @@ class Run:
 
     def spec(self, catalog: Catalog | None = None) -> Spec:
         """The spec, complete. Raises: RunError naming the plugins that are missing here."""
-        catalog, spec_tree, made_with = catalog or Catalog(), self.spec_tree, self.environment["plugins"]
+        catalog, spec_tree = catalog or Catalog(), self.spec_tree
+        made_with = [plugin for plugin in self.environment["plugins"] if plugin["parts"]]  # not those that failed
         try:
             return load(spec_tree, catalog=catalog)
         except MmfuseError as error:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmfuse.errors import Fault, Faults, MmfuseError, SpecError, TableError, nearest
+from mmfuse.errors import Fault, Faults, MmfuseError, SpecError, TableError, nearest, placed
 
 
 def test_a_fault_says_where_found_expected_and_mend():
@@ -29,6 +29,21 @@ def test_gathered_faults_are_raised_as_the_room_s_error_and_none_is_none():
     with pytest.raises(SpecError) as caught:
         faults.raise_as(SpecError)
     assert caught.value.faults == (Fault("x", "wrong", "right", "turn it"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("", "encoders.image"),
+        ("encoders", "encoders.image"),
+        ("encoders.model", "encoders.image.model"),
+        ("w.safetensors", "encoders.image, w.safetensors"),
+    ],
+)
+def test_a_part_s_fault_is_given_the_place_of_its_line(given, told):
+    with pytest.raises(SpecError) as caught, placed("encoders.image", "encoders"):
+        raise SpecError("wrong", where=given)
+    assert caught.value.faults == (Fault(told, "wrong"),)
 
 
 @pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])

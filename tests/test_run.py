@@ -1,5 +1,6 @@
 """A run folder: the same scores on another machine, every file checked, strict JSON, whole or not at all."""
 
+import copy
 import csv
 import json
 import resource
@@ -196,6 +197,17 @@ def test_a_missing_plugin_is_named(run):
     assert "was made with plugins that are not here: Brings (given)" in text
     assert "no decision or stage is called 'straight'" in text
     assert "--plugin" in text
+
+
+def test_a_plugin_that_had_failed_already_is_not_missed(fitted, tmp_path):
+    (tmp_path / "broken.py").write_text("raise RuntimeError('always')")
+    with_broken = copy.copy(fitted)
+    with_broken.catalog = mmfuse.Catalog(*fitted.catalog._given, files=[tmp_path / "broken.py"], installed=False)
+    with_broken.save(tmp_path / "run")
+    with pytest.raises(RunError) as caught:
+        load(tmp_path / "run", mmfuse.Catalog(installed=False))
+    assert "plugins that are not here: Brings (given)" in str(caught.value)
+    assert "broken" not in str(caught.value)
 
 
 def test_other_versions_of_a_plugin_are_named(run):

@@ -40,6 +40,7 @@ class App:
     interrupted: str = "interrupted; nothing was written"
     """What Ctrl-C answers; a command that writes as it goes says so here."""
     _live: LiveBars | None = None
+    _told: set[str] = field(default_factory=set)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -73,7 +74,15 @@ class App:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While this lasts nothing else is written to the terminal, so bars may move on it."""
+        """While this lasts nothing else is written to the terminal, so bars may move on it.
+
+        Plugins that are left out are told first: a watcher that is missed shows nowhere else.
+        """
+        for plugin in self.catalog.plugins:
+            if plugin.failure and plugin.name not in self._told:
+                self._told.add(plugin.name)
+                text = f"plugin '{plugin.name}' ({plugin.origin}) is left out: {plugin.failure}"
+                self.watch(mmfuse.Notice(text, "warning"))
         if self.progress != "rich" or not sys.stderr.isatty():
             yield
             return

@@ -40,15 +40,16 @@ def refuse_unlearnable(cases: Cases, split: NDArray[Any], watch: Watch) -> None:
     """
     train = split == "train"
     if train.sum() < 2:
-        raise TableError(f"{train.sum()} training cases", "two or more", "look at [split], or `mmfuse check`")
+        found = f"training cases: {train.sum()} of {len(split)}"
+        raise TableError(found, "two or more", "look at [split], or `mmfuse check`", cases.table.source)
     if not cases.labels:
         raise SpecError("the card has no labels", "labels to learn", "add [labels]")
     for index, label in enumerate(cases.labels):
         known = set(cases.targets[train, index].tolist()) - {-1}
         if not known:
-            raise TableError(
-                f"label '{label.name}' is known for no training case", "some known cells", "drop the label"
-            )
+            where = f"{cases.table.source}, column {label.column}"
+            found = f"label '{label.name}' is known for no training case"
+            raise TableError(found, "some known cells", "fill the column, or take the label out of the card", where)
         if len(known) == 1:
             only = label.classes[next(iter(known))]
             text = f"label '{label.name}' has one class among the training cases ('{only}'): nothing to tell apart"

@@ -117,7 +117,7 @@ def _split(path: Path, text: str, body: str, separator: str, width: int) -> list
 
     if body.count('"') % 2:
         _check_records(path, text, separator, width)
-    data = body.encode()
+    data = body.encode() if body.endswith("\n") else f"{body}\n".encode()  # Arrow stumbles over a lone header
     names = [f"f{i}" for i in range(width)]
     try:
         table = arrow_csv.read_csv(

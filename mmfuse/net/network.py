@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mmfuse.errors import SpecError
+from mmfuse.errors import SpecError, placed
 from mmfuse.labels import Labels
 from mmfuse.net.features import Features, Fused, Outputs, Scores, as_features, as_fused, as_scores
 from mmfuse.net.freezing import hold_all, hold_named
@@ -26,6 +26,9 @@ from mmfuse.parts import FlowShape
 from mmfuse.seeds import derive
 from mmfuse.spec import Spec
 from mmfuse.wiring import FUSED, Wiring
+
+ENCODERS = "network.encoders"
+"""Where a plan names them."""
 
 NOTHING: Mapping[str, Tensor] = {}
 
@@ -90,9 +93,9 @@ class FusionNetwork(nn.Module):
         self, modality: str, shapes: Mapping[str, tuple[int, ...]], wiring: Wiring, seeds: _Seeds
     ) -> FlowShape:
         key, (word, line) = self.keys[modality], wiring.encoders[modality]
-        where = f"network.encoders.{word}"
+        where = f"{ENCODERS}.{word}"
         if key not in self.encoders:
-            with seeds.of("encoder", key, own=line.frozen is not True):
+            with seeds.of("encoder", key, own=line.frozen is not True), placed(where, ENCODERS):
                 encoder = line.part.build(shapes[modality])
             if line.frozen is True:
                 hold_all(encoder)

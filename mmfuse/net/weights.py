@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmfuse.errors import RunError, SpecError, nearest
+from mmfuse.errors import RunError, SpecError, nearest, placed
 from mmfuse.events import Notice, Watch
-from mmfuse.net.network import FusionNetwork
+from mmfuse.net.network import ENCODERS, FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.seeds import derive
 from mmfuse.spec import Spec
@@ -42,10 +42,11 @@ def start_weights(network: FusionNetwork, spec: Spec, wiring: Wiring, watch: Wat
         if key in started or line.weights == "none":
             continue
         started.add(key)
-        module, where = network.encoders[key], f"network.encoders.{word}.weights"
+        module, where = network.encoders[key], f"{ENCODERS}.{word}.weights"
         with own_randomness(derive(spec.plan.seed, "start", key)):
             if line.weights == "pretrained" or Path(line.weights).is_file():
-                line.part.start(module, line.weights)
+                with placed(where, ENCODERS):
+                    line.part.start(module, line.weights)
             else:
                 _start_from_run(module, line.weights, modality, where)
     if section != "" and section.weights:
@@ -96,7 +97,9 @@ def _network_folder(run: str, expected: str, where: str) -> Path:
             if (folder.parent / SEEN).is_file() and folder == Path(run):
                 raise SpecError(f"'{run}' is a part of a run", expected, f"name the run: '{folder.parent}'", where)
             return folder
-    raise SpecError(f"there are no weights at '{run}'", expected, f"see that its network/{FILE} is there", where)
+    there = Path(run).is_dir()
+    mend = f"see that its network/{FILE} is there" if there else "mend the path; it starts from the working folder"
+    raise SpecError(f"there are no weights at '{run}'", expected, mend, where)
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

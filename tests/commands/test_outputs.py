@@ -64,3 +64,11 @@ def test_a_skeleton_appears_whole_or_not_at_all(tmp_path, mmfuse, monkeypatch):
     monkeypatch.setattr(Path, "write_text", fails)
     assert "the disk is full" in mmfuse("new-plugin", "tiny-conv", code=1).stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plugin_that_is_left_out_is_told_once_and_stops_nothing(trained, tmp_path, mmfuse):
+    (tmp_path / "broken.py").write_text("raise RuntimeError('the licence server is away\\nfor good')\n")
+    words = ("--plugin", tmp_path / "broken.py", "predict", trained / "run", trained / "cases.csv")
+    told = mmfuse(*words, "--out", tmp_path / "p.csv").stderr
+    assert told.count("left out") == 1
+    assert "is left out: import: RuntimeError: the licence server is away for good" in told

@@ -88,7 +88,7 @@ def test_what_cannot_be_learnt():
     assert "'y' has one class among the training cases ('no')" in told[0].text
     with pytest.raises(TableError, match="label 'y' is known for no training case"):
         refuse_unlearnable(cases(labels="--------yn"), SPLIT, told.append)
-    with pytest.raises(TableError, match="1 training cases"):
+    with pytest.raises(TableError, match="training cases: 1 of"):
         refuse_unlearnable(cases(), np.array(["train"] + ["test"] * 9, dtype=object), told.append)
     bare = Cases(cases().table, CARD.model_copy(update={"labels": {}}))
     with pytest.raises(SpecError, match="the card has no labels"):

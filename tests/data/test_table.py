@@ -218,6 +218,11 @@ cell = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("text", ["id", "id,x", "id,x\n"])
+def test_a_header_alone_is_a_table_of_no_rows(tmp_path, text):
+    assert len(read_table(written(tmp_path, text))) == 0
+
+
 @given(st.lists(st.tuples(cell, cell), min_size=1, max_size=6), st.sampled_from(["csv", "parquet"]))
 def test_what_is_written_is_read_again(tmp_path_factory, rows, suffix):
     path = tmp_path_factory.mktemp("tables") / f"t.{suffix}"
