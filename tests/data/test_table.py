@@ -135,6 +135,11 @@ def test_an_empty_file_is_refused(tmp_path, content):
         read_table(written(tmp_path, content))
 
 
+@pytest.mark.parametrize("text", ["id", "id,x", "id,x\n"])
+def test_a_header_alone_is_a_table_of_no_rows(tmp_path, text):
+    assert len(read_table(written(tmp_path, text))) == 0
+
+
 def test_unknown_kinds_and_absent_files_name_what_is_known(tmp_path):
     with pytest.raises(TableError, match=r"\.parquet"):
         read_table(tmp_path / "cases.sav")
@@ -218,11 +223,6 @@ cell = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("text", ["id", "id,x", "id,x\n"])
-def test_a_header_alone_is_a_table_of_no_rows(tmp_path, text):
-    assert len(read_table(written(tmp_path, text))) == 0
-
-
 @given(st.lists(st.tuples(cell, cell), min_size=1, max_size=6), st.sampled_from(["csv", "parquet"]))
 def test_what_is_written_is_read_again(tmp_path_factory, rows, suffix):
     path = tmp_path_factory.mktemp("tables") / f"t.{suffix}"
