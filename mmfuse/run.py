@@ -140,7 +140,8 @@ class Run:
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
             newer = manifest["format"] > FORMAT
-            manifest["files"] = {name: {**about} for name, about in manifest["files"].items()}
+            files = manifest["files"].items()
+            manifest["files"] = {name: {"bytes": about["bytes"], "sha256": about["sha256"]} for name, about in files}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"cannot be read: {error}", "the run's manifest", "copy the run again", str(path)) from error
         if newer:

@@ -167,7 +167,17 @@ def test_all_harm_is_told_at_once(run):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "7", "{}", '{"format": "x"}', '{"format": 1}', '{"format": 1, "files": 3}']
+    "content",
+    [
+        "{",
+        "[]",
+        "7",
+        "{}",
+        '{"format": "x"}',
+        '{"format": 1}',
+        '{"format": 1, "files": 3}',
+        '{"format": 1, "files": {"a": {}}}',
+    ],
 )
 def test_a_broken_manifest_is_named(run, content):
     (run / MANIFEST).write_text(content)
