@@ -189,8 +189,10 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SpecError("no such file", "a TOML file", "check the path", str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot be read: {error}", "a TOML file in UTF-8", where=str(path)) from error
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", "a TOML file", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"cannot be read: {error}", "a TOML file in UTF-8", "save it as UTF-8", str(path)) from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(
             f"is no TOML: {error}", 'KEY = VALUE lines under [section]; words in quotes: "…"', where=str(path)

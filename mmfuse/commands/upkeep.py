@@ -21,6 +21,7 @@ from mmfuse.show import duration
 
 SECONDS = 5.0
 """How long the trial trains, after its first epoch."""
+_YES, _MEND = "yes", "set MMFUSE_CACHE to another folder"
 CASES = 256
 """How many cases it trains on."""
 
@@ -54,6 +55,7 @@ def doctor(app: App, wants_json: bool) -> None:
     looked["trial"] = trial()
     faults = [f"{name} is missing" for name, version in looked["libraries"].items() if not version]
     faults += [f"plugin {each.name}: {each.failure}" for each in app.catalog.plugins if each.failure]
+    faults += [f"the cache cannot be written to: {_MEND}"] if looked["cache"]["may be written"] != _YES else []
     if wants_json:
         app.screen.json(looked | {"faults": faults})
     else:
@@ -101,7 +103,7 @@ def _cache() -> dict[str, str]:
         "folder": str(root),
         "size": size(mmfuse.cache_size()),
         "free on its disk": size(shutil.disk_usage(standing).free),
-        "may be written": "yes" if os.access(standing, os.W_OK) else "no; set MMFUSE_CACHE to another folder",
+        "may be written": _YES if os.access(standing, os.W_OK) else f"no; {_MEND}",
     }
 
 

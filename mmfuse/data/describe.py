@@ -78,7 +78,16 @@ def describe(
     draft.set_aside_label_blocks()
     inputs = DraftedInputs(draft.profiles, draft.left)
     card = draft.card(inputs.modalities)
-    return card, (*table.notes, *draft.notes, *inputs.notes)
+    return card, (*table.notes, *draft.notes, *inputs.notes, *_doubts(inputs.modalities))
+
+
+def _doubts(modalities: dict[str, Any]) -> list[str]:
+    """What no table can say of itself."""
+    uses = {knobs["use"] for knobs in modalities.values()}
+    told = [] if "image" in uses else ["images: no column of image files; where there are images, add one of paths"]
+    if "table" in uses:
+        told.append("please check every input: is it known before the diagnosis, and no reader's judgement?")
+    return told
 
 
 def _check_given(table: Table, names: Iterable[str]) -> None:

@@ -144,6 +144,8 @@ def test_columns_of_zeros_and_ones_beside_labels_are_left_out():
     tree, notes = describe(table)
     assert "N" not in tree["modalities"]["meta"]["categorical"]
     assert any("label: none found" in note for note in notes)
+    assert any("no column of image files" in note for note in notes)
+    assert any("please check every input" in note for note in notes)
 
 
 def test_many_columns_of_numbers_are_a_vector():
