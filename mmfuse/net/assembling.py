@@ -15,6 +15,7 @@ from mmfuse.labels import Ints
 from mmfuse.net.batches import NetworkData
 from mmfuse.net.embeddings import Vectors, frozen_vectors
 from mmfuse.net.network import FusionNetwork
+from mmfuse.net.views import IDENTITY
 from mmfuse.parts import Reader
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
@@ -62,13 +63,13 @@ class Assembler:
         return {modality: block for modality, block in found.items() if block is not None}
 
     def data(self, network: FusionNetwork, readers: Mapping[str, Reader], views: Sequence[str]) -> NetworkData:
-        """What `network` reads: blocks, and instead of them the vectors of encoders that never change, under all
-        `views`."""
+        """What `network` reads: blocks, and instead of them the vectors of encoders that never change, as they are (so
+        it trains) and under all `views`."""
         blocks, images = self.blocks(readers), image_modalities(self._spec, self._wiring)
         vectors = {
             modality: {
                 view: self.vectors(network, modality, readers[modality], blocks[modality], view)
-                for view in (views if modality in images else views[:1])
+                for view in dict.fromkeys((IDENTITY, *(views if modality in images else ())))
             }
             for modality in blocks
             if known_once(self._spec, self._wiring, modality)

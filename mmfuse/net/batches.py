@@ -79,7 +79,7 @@ class Batch:
 
     def vectors_of(self, view: str) -> dict[str, Tensor]:
         """Known vectors by modality; those of a modality that is no image are the same in all views."""
-        return {modality: by.get(view, by[IDENTITY]) for modality, by in self.vectors.items()}
+        return {modality: by[view if view in by else IDENTITY] for modality, by in self.vectors.items()}
 
 
 def to_floats(tensor: Tensor) -> Tensor:
@@ -97,7 +97,8 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
         return made.pin_memory() if pin else made
 
     inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.vectors}
-    vectors = {m: {v: tensor(by[v][index]) for v in views if v in by} for m, by in data.vectors.items()}
+    wanted = {m: views if m in data.images else (IDENTITY,) for m in data.vectors}
+    vectors = {m: {v: tensor(by[v][index]) for v in wanted[m]} for m, by in data.vectors.items()}
     present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
     return Batch(index, inputs, vectors, present, tensor(data.targets[index]))
 

@@ -76,7 +76,8 @@ def train_network(
     """
     train = train[data.anything[train]]
     if not len(train):
-        raise SpecError(f"no training case of '{name}' has any encoded modality", "one or more", where="network")
+        found = f"{name}: no training case has {' or '.join(sorted(data.blocks))}"
+        raise SpecError(found, "one case or more that an encoder can read", "see `mmfuse check` for what is present")
     images = bool(data.images - set(data.vectors))
     with own_randomness(derive(spec.plan.seed, name, "training"), device), fitting_threads(device, images):
         loop = _Loop(network, data, train, valid, spec, wiring, labels, device, watch, name)

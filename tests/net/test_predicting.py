@@ -138,6 +138,17 @@ def test_saved_and_loaded_it_says_the_same(tmp_path, frozen, serve):
     assert files <= {".safetensors", ".json", ".npz"}
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_views_need_not_hold_the_image_as_it_is(frozen):
+    spec, wiring, cases, split, _ = pictures(frozen=frozen, prediction=PredictionSection(views=("flip-x",)))
+    both, *_ = pictures(frozen=frozen, prediction=PredictionSection(views=("identity", "flip-x")))
+    flipped, scores = fit_network(spec, wiring, cases, split, None, device="cpu")
+    _, expected = fit_network(both, wiring, cases, split, None, device="cpu")
+    for source in scores:  # trained on images as they are all the same
+        np.testing.assert_allclose(scores[source][0], expected[source][1], atol=1e-6)
+    assert flipped.predict(cases)["fused"].shape[0] == 1
+
+
 def test_views_differ_and_are_what_the_changed_picture_gives():
     views = PredictionSection(views=("identity", "flip-x"))
     spec, wiring, cases, split, _ = pictures(prediction=views, frozen=True)
