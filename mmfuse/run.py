@@ -27,7 +27,7 @@ from mmfuse.data.disk import refuse_unwritable
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
-from mmfuse.events import Watch, silent
+from mmfuse.events import Notice, Watch, silent
 from mmfuse.metrics import OperatingPoints, evaluate
 from mmfuse.provenance import SEEN, read_seen
 from mmfuse.spec import Spec
@@ -96,6 +96,8 @@ class Run:
         self.verify()
         catalog = catalog or Catalog()
         made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch)
+        for name in self._changed_files(catalog):
+            watch(Notice(f"plugin '{name}' is not the file that {self.folder} was made with", "warning"))
         if made.wiring.encoders:
             from mmfuse.net.predicting import FittedNetwork
 
@@ -104,6 +106,12 @@ class Run:
         made.scores, made.points = self.scores, self.points
         made.seen = read_seen(self.folder)
         return made
+
+    def _changed_files(self, catalog: Catalog) -> list[str]:
+        """Plugins of a file whose content is another one now; what they do may be another thing."""
+        here = {plugin.name: plugin.sha256 for plugin in catalog.plugins if plugin.sha256}
+        then = {plugin["name"]: plugin["sha256"] for plugin in self.environment["plugins"] if plugin["sha256"]}
+        return [name for name, digest in then.items() if here.get(name, digest) != digest]
 
     def file(self, name: str) -> Path:
         """The path of a file of the run. Raises: RunError if it is missing, changed or truncated."""

@@ -182,7 +182,7 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
             raise SpecError(
                 f"no plan file and no recipe is called '{source}'",
                 "a TOML file or a recipe",
-                nearest(str(source), recipes),
+                nearest(str(source), recipes) + catalog.failures,
             )
         path = recipes[str(source)].path
     try:

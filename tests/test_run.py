@@ -220,6 +220,20 @@ def test_a_plugin_that_had_failed_already_is_not_missed(fitted, tmp_path):
     assert "broken" not in str(caught.value)
 
 
+def test_another_file_of_a_plugin_is_told(fitted, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("import mmfuse\n\n@mmfuse.hookimpl\ndef mmfuse_watch(event):\n    pass\n")
+    made = copy.copy(fitted)
+    made.catalog = mmfuse.Catalog(*fitted.catalog._given, files=[file], installed=False)
+    made.save(tmp_path / "run")
+    for change, expected in (("", 0), ("# another\n", 1)):
+        file.write_text(file.read_text() + change)
+        told = []
+        catalog = mmfuse.Catalog(*fitted.catalog._given, files=[file], installed=False)
+        Pipeline.load(tmp_path / "run", catalog=catalog, device="cpu", watch=told.append)
+        assert ["plugin 'own' is not the file" in event.text for event in told] == [True] * expected
+
+
 def test_other_versions_of_a_plugin_are_named(run):
     class Brings:
         @hookimpl
