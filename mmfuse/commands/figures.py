@@ -39,7 +39,8 @@ def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", inter
     """
     unit = evaluation["case_is"]
     place = "all" if evaluation["on"] == "all" else f"`{evaluation['on']}`"
-    screen.heading(f"figures on {place}: {evaluation['cases']} cases (one case is one {unit})")
+    told = "" if unit == "case" else f" (one case is one {unit})"
+    screen.heading(f"figures on {place}: {evaluation['cases']} cases{told}")
     for label, counts in evaluation["counts"].items():
         spread = ", ".join(f"{name} {count}" for name, count in counts.items())
         screen.text(f"\n{label}  ({spread})")

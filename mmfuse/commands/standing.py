@@ -27,7 +27,8 @@ def show_study(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) ->
     layout += [f"{study.design.folds} outer folds"] if study.design.folds else []
     layout += ["`test` included in the folds"] if study.design.folds and study.design.refold == "all" else []
     of_groups = f" of {judged.groups} groups" if judged.groups != judged.cases else ""
-    screen.heading(f"comparison on {judged.cases} test cases{of_groups} (one case is one {judged.case_is})"
+    unit = "" if judged.case_is == "case" else f" (one case is one {judged.case_is})"
+    screen.heading(f"comparison on {judged.cases} test cases{of_groups}{unit}"
                    + "".join(f", {word}" for word in layout))  # fmt: skip
     screen.text(f"reference: {study.reference}")
     for label in dict.fromkeys(line.label for line in judged.lines):

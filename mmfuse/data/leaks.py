@@ -38,7 +38,7 @@ _NEARLY = 0.98
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a column's name: `patientID`, `patient_id` and `Patient ID` → (patient, id)."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return tuple(word.lower() for word in re.split(r"[^A-Za-z0-9]+", spaced) if word)
+    return tuple(word.lower() for word in re.split(r"[\W_]+", spaced) if word)
 
 
 def names_someone(name: str) -> bool:
@@ -68,7 +68,7 @@ def _input_findings(cases: Cases, modality: str, column: str) -> list[Finding]:
     if cases.card.cases.id == column or (column == cases.card.cases.group and column):
         text = f"it tells cases apart and is an input of modality '{modality}'"
         return [Finding("warning", where, text, "leave it out: it means nothing for new cases")]
-    worded = sum(np.isnan(number(kind, cases.table.decimal)) for kind in kinds) > len(kinds) / 2
+    worded = sum(np.isnan(number(kind)) for kind in kinds) > len(kinds) / 2
     if len(known) >= _FEW and worded and len(kinds) >= 0.9 * len(known):
         text = f"{len(kinds)} different words in {len(known)} cells: an identifier or free text, no category"
         return [Finding("warning", where, text, "leave it out, or split it into categories")]

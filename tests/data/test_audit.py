@@ -147,6 +147,7 @@ def test_words_of_a_name():
     assert name_words("patientID") == name_words("Patient ID") == name_words("patient_id") == ("patient", "id")
     assert name_words("MRN") == ("mrn",)
     assert name_words("idle") == ("idle",)
+    assert name_words("Übersicht_links") == ("übersicht", "links")
 
 
 @pytest.mark.parametrize("name", ["patient", "Patient ID", "lesion_no", "isic_id", "MRN", "CaseID", "subject name"])
@@ -223,6 +224,16 @@ def test_words_among_numbers_are_an_error_with_all_columns(images):
         "t.csv, column age: no numbers: 'sixty' (2, first in row 6)",
         "t.csv, column size: no numbers: 'big' (1, in row 61)",
     ]
+
+
+def test_decimal_commas_are_numbers_and_no_free_text():
+    table = Table.of({"id": range(N), "y": ["a", "b"] * 30, "x": [f"{i},5" for i in range(N)]}, decimal=",")
+    card = Card(
+        cases=CasesSection(id="id"),
+        labels={"y": ["a", "b"]},
+        modalities={"m": CATALOG.find("modality", "table")(numeric=("x",))},
+    )
+    assert not [text for text in alarms(audit(Cases(table, card), SPLIT)) if "column x" in text]
 
 
 def test_a_wrong_root_gives_a_few_lines(images):
