@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -182,15 +183,24 @@ def new_plugin(app: App, name: str, role: str, out: Path | None) -> None:
     folder = out or Path(found.distribution)
     if folder.exists():
         raise mmfuse.PluginError("is already there", "a new folder", "another NAME, or --out FOLDER", str(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:  # whole or not at all
-        for path, text in files.items():
-            (Path(scratch) / "new" / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(scratch) / "new" / path).write_text(text, encoding="utf-8")
-        (Path(scratch) / "new").rename(folder)
+    try:
+        write_skeleton(folder, files)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     app.screen.text(f"{folder}: {role} '{found.part}'")
     for path in files:
         app.screen.text(f"  {path}")
     app.screen.text(f"\ntry it:    mmfuse --plugin {folder / found.module}.py parts {found.part}")
     app.screen.text(f"install:   pip install -e {folder}")
     app.screen.text(f"test:      pytest {folder}")
+
+
+def write_skeleton(folder: Path, files: Mapping[str, str]) -> None:
+    """Makes the new folder, whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        new = Path(scratch) / "new"
+        for path, text in files.items():
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            (new / path).write_text(text, encoding="utf-8")
+        new.rename(folder)

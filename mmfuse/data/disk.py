@@ -119,6 +119,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:
+        if error.filename not in (None, str(scratch), scratch):  # another file that was written meanwhile
+            raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 

@@ -62,7 +62,7 @@ def test_a_skeleton_appears_whole_or_not_at_all(tmp_path, mmfuse, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Path, "write_text", fails)
-    assert "the disk is full" in mmfuse("new-plugin", "tiny-conv", code=1).stderr
+    assert "tiny-conv: the disk is full" in mmfuse("new-plugin", "tiny-conv", code=1).stderr
     assert list(tmp_path.iterdir()) == []
 
 

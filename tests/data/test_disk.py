@@ -36,6 +36,19 @@ def test_whatever_fails_leaves_what_was_there(tmp_path, error):
         assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
 
 
+def test_of_two_files_the_one_that_fails_is_named(tmp_path):
+    def fail():
+        with whole_file(tmp_path / "card") as scratch:
+            scratch.write_text("card")
+            with whole_file(tmp_path / "table"):
+                raise OSError(errno.ENOSPC, "no room")
+
+    with pytest.raises(OSError, match="no room") as caught:
+        fail()
+    assert caught.value.filename == str(tmp_path / "table")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_below_a_file_is_refused_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file cannot be written to: Not a directory"):
