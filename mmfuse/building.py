@@ -7,6 +7,7 @@ its part's stand in one table.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 import types
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def _build_part(roles: list[type[Part]], raw: Any, where: str, catalog: Catalog,
     known = {entry.name: entry.role for entry in catalog.entries if entry.role in {role.role for role in roles}}
     if name not in known:
         faults.add(where, f"no {words} is called '{name}'", mend=nearest(name, known) + catalog.failures)
-        return Broken(name)
+        return Broken(next(iter(difflib.get_close_matches(name, known, n=1)), name))  # so that its `use` is not missed
     try:
         part = catalog.find(known[name], name)
     except MmfuseError as error:
@@ -98,7 +99,7 @@ def _build_node(node: type[Node], raw: Any, where: str, catalog: Catalog, faults
     if issubclass(node, Line):
         raw = _split_line(node, raw, where, faults)
     if not isinstance(raw, Mapping):
-        faults.add(where, f"found {raw!r}", "a table")
+        faults.add(where, f"found {raw!r}", node.written)
         return Broken() if issubclass(node, Part) else node.model_construct(**_empty(node))
     values: dict[str, Any] = {}
     broken: dict[str, Any] = {}

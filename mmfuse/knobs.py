@@ -18,6 +18,8 @@ class Node(BaseModel):
     """Frozen values that refuse unknown names; the base of parts and of every section of a spec."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    written: ClassVar[str] = "a table"
+    """What it is in TOML, for messages."""
 
 
 class Part(Node):

@@ -23,7 +23,13 @@ from mmfuse.parts import (
     SecondStage,
 )
 
-Words = tuple[str, ...]
+
+def _as_word(given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
+    """Whole numbers and truth values are words too: `classes = [0, 1]`, `missing = [-99]`."""
+    return str(given).lower() if isinstance(given, bool | int) else given
+
+
+Words = tuple[Annotated[str, BeforeValidator(_as_word)], ...]
 View = Literal["identity", "flip-x", "flip-y", "rotate-90", "rotate-180", "rotate-270"]
 """A test-time view of an image, by name; what each does, `net.views` knows."""
 
@@ -63,11 +69,13 @@ class CasesSection(Node):
 class LabelLine(Node):
     """One label; a list of classes is short for it."""
 
+    written: ClassVar[str] = "a list of classes, or a table"
+
     classes: Words
     """The closed list of answers; two for a binary label."""
     column: str = ""
     """The table's column; empty: the label's name."""
-    positive: str = ""
+    positive: Annotated[str, BeforeValidator(_as_word)] = ""
     """The class that sensitivity speaks of; empty: the last."""
     ordered: bool = False
     """Whether the classes are grades, from the least to the most; no figure reads it yet."""

@@ -42,10 +42,8 @@ def load(
 
     catalog, faults = catalog or Catalog(), Faults()
     raw, places = _merged(plan, card, catalog, sets, faults)
-    if "cases" not in raw:
-        mend = "give a card, or draft one: `mmfuse describe TABLE`"
-        faults.add("", "no card: nothing says what the table holds", "[cases], [labels] and [modalities]", mend)
-    made_card = _sections(Card, raw, catalog, faults)
+    _refuse_no_card(raw, faults)
+    made_card = _sections(Card, {"cases": {"id": ""}, **raw}, catalog, faults)
     made_plan = _sections(Plan, raw, catalog, faults)
     more = Faults()
     if not faults:
@@ -53,11 +51,21 @@ def load(
         wire(spec, more)
         if not more:
             return spec
-    else:
+    elif raw.get("modalities"):  # without any, every name would be unknown
         wire(Spec.model_construct(card=made_card, plan=made_plan), more)
-    told = [fault.where for fault in faults]
+    told = [f"{fault.where}." for fault in faults]
     faults += [fault for fault in more if not any(where.startswith(f"{fault.where}.") for where in told)]
     raise SpecError(_placed(faults, places))
+
+
+def _refuse_no_card(raw: Mapping[str, Any], faults: Faults) -> None:
+    mend = "add it, or draft a card: `mmfuse describe TABLE`"
+    if "cases" not in raw and "modalities" not in raw:
+        faults.add("", "no card: nothing says what the table holds", "[cases], [labels] and [modalities]", mend)
+    elif "cases" not in raw:
+        faults.add("cases", "the card has no [cases]", "the name of the id's column, at least", mend)
+    elif not raw.get("modalities"):
+        faults.add("modalities", "the card has no inputs", "[modalities], one line or more", mend)
 
 
 def _sections(kind: type[Card] | type[Plan], raw: Mapping[str, Any], catalog: Catalog, faults: Faults) -> Any:  # noqa: ANN401
@@ -105,7 +113,7 @@ def _merged(
     under = {} if card is None else tree(card) if isinstance(card, Card) else read(card)
     over = tree(plan) if isinstance(plan, Plan) else read(plan, catalog)
     raw = {**copy.deepcopy(under), **copy.deepcopy(over)}
-    places = {**dict.fromkeys(under, _file(card)), **dict.fromkeys(over, _file(plan, catalog))}
+    places = {**dict.fromkeys([*Card.model_fields, *under], _file(card)), **dict.fromkeys(over, _file(plan, catalog))}
     before = copy.deepcopy(raw)
     paths: list[list[str]] = []
     for text in sets:

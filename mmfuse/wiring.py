@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.metrics import METRICS, read_rule
-from mmfuse.parts import DecisionFusion, SecondStage
+from mmfuse.parts import DecisionFusion, Modality, SecondStage
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
 
 FUSED = "fused"
@@ -275,7 +275,8 @@ def _decisions(
             faults.add(f"{where}.learn", f"a second stage learns on '{line.learn}'", "train", "leave `learn` out")
         for modality in features:
             encoded = encoders.get(modality)
-            if spec.card.modalities[modality].is_image and (encoded is None or encoded[1].frozen is not True):
+            given = spec.card.modalities[modality]
+            if isinstance(given, Modality) and given.is_image and (encoded is None or encoded[1].frozen is not True):
                 found = (
                     f"'{modality}' is an image whose encoder learns"
                     if encoded

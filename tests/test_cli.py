@@ -80,6 +80,10 @@ def test_help_names_every_command_and_cuts_no_sentence():
 
 def test_the_version():
     assert mmfuse.__version__ in run("--version").stdout
+    by_module = subprocess.run(
+        [sys.executable, "-m", "mmfuse", "--version"], capture_output=True, text=True, check=True
+    )
+    assert by_module.stdout == run("--version").stdout
 
 
 def test_every_command_and_option_is_documented():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GUESTS = ("builtin", "testing", "commands", "cli.py", "show.py")
+GUESTS = ("builtin", "testing", "commands", "cli.py", "show.py", "__main__.py")
 CORE = sorted((ROOT / "mmfuse").rglob("*.py"))
 FORBIDDEN = {"hasattr", "eval", "exec", "pickle.load", "pickle.loads", "joblib.load", "torch.load"}
 PLUGINS = sorted(path for path in (ROOT / "plugins").glob("*/mmfuse_*/**/*.py"))

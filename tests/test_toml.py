@@ -294,6 +294,35 @@ def test_a_fault_names_the_file_or_the_set_that_it_stands_in(tmp_path):
     }
 
 
+def test_numbers_are_words_where_words_are_meant():
+    raw = tree()
+    raw["labels"] = {"y": {"classes": [0, 1], "positive": 0}, "z": [False, True]}
+    raw["cases"]["missing"] = ["", -9]
+    spec = load(raw)
+    assert spec.card.labels["y"] == LabelLine(classes=("0", "1"), positive="0")
+    assert spec.card.labels["z"].classes == ("false", "true")
+    assert spec.card.cases.missing == ("", "-9")
+    assert load(tomllib.loads(dump(spec))) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "expected"),
+    [
+        ({"labels": {"y": "no, yes"}}, "labels.y", "a list of classes, or a table"),
+        ({"modalities": {}}, "modalities", "[modalities], one line or more"),
+        ({"cases": None}, "cases", "the name of the id's column, at least"),
+        ({"cases": None, "modalities": None, "labels": None}, "", "[cases], [labels] and [modalities]"),
+        ({"modalities": {"clinic": {"use": "imag"}}}, "modalities.clinic", ""),
+    ],
+)
+def test_a_fault_of_the_card_brings_no_others_of_the_plan(change, where, expected):
+    raw = {name: value for name, value in {**tree(), **change}.items() if value is not None}
+    raw["network"]["encoders"].pop("table", None)
+    with pytest.raises(SpecError) as caught:
+        load(raw)
+    assert [(fault.where, fault.expected) for fault in caught.value.faults] == [(where, expected)]
+
+
 def test_sets_open_what_was_built_in_python():
     raw = {"network": {"head": part("head", "mlp", widths=(3,), dropout=0.5)}}
     set_value(raw, "network.head.widths=[4]")
