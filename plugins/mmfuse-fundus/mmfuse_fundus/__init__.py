@@ -1,0 +1,25 @@
+"""Both eyes for mmfuse: steps on fundus photographs, a ResNet with attention, pair fusions, a softmax over diseases,
+and the recipes in `recipes/`.
+
+Like every plugin it uses only the door of mmfuse.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmfuse import Part, hookimpl
+
+__all__ = ["mmfuse_parts", "mmfuse_recipes"]
+
+
+@hookimpl
+def mmfuse_parts() -> list[type[Part]]:
+    """Every part of the plugin."""
+    return []
+
+
+@hookimpl
+def mmfuse_recipes() -> list[Path]:
+    """Every TOML file in `recipes/`."""
+    return sorted((Path(__file__).parent / "recipes").glob("*.toml"))
