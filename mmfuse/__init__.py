@@ -43,6 +43,7 @@ _DOOR = {
     "mmfuse.data.audit": ("Finding", "audit"),
     "mmfuse.data.describe": ("describe",),
     "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
+    "mmfuse.net.altering": ("Alter", "Reading", "exchanged"),
     "mmfuse.net.devices": ("choose_device", "hardware"),
     "mmfuse.net.network": ("FusionNetwork",),
     "mmfuse.net.predicting": ("fit_network",),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from mmfuse.seeds import derive
 from mmfuse.spec import FoldColumn, Spec
 from mmfuse.toml import with_defaults
 from mmfuse.wiring import Wiring, wire
+
+if TYPE_CHECKING:
+    from mmfuse.net.altering import Alter
 
 
 class Steps(NamedTuple):
@@ -121,17 +124,18 @@ class Pipeline:
 
     # ── predicting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def sources(self, cases: Cases) -> ScoreTable:
-        """Every source's scores of new cases.
+    def sources(self, cases: Cases, altered: Alter | None = None) -> ScoreTable:
+        """Every source's scores of new cases. Cases that it was fitted to are spoken about by what learnt from them: for
+        honest scores of those read `scores`.
 
-        Cases that the pipeline was fitted to are spoken about by what learnt from them: for honest scores of those
-        read `scores`.
+        `altered` changes what was read (`mmfuse.Reading`) before the network sees it, and the frozen vectors of second
+        stages with it; their own columns of the table stay. Raises: SpecError if the plan then has no network.
         """
         decisions = self._fitted()
         # before images are decoded
         reading_faults(decisions.readers, cases).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
-        given = {} if self.network is None else self.network.predict(cases, self.watch)
-        features = _Features(self.spec, self.wiring, cases, self.network)
+        given = _network_scores(self.network, cases, self.watch, altered)
+        features = _Features(self.spec, self.wiring, cases, self.network, altered)
         blank, none = np.full(len(cases), "", dtype=object), np.full(len(cases), -1, dtype=np.int64)
         return _table(decisions.apply(given, features, len(cases)), cases, blank, none)
 
@@ -199,6 +203,15 @@ def _operating_points(spec: Spec, scores: ScoreTable, watch: Watch) -> Operating
     return points
 
 
+def _network_scores(network: Any, cases: Cases, watch: Watch, altered: Alter | None) -> dict[str, Floats]:  # noqa: ANN401  # torch's side
+    """{source: (v, n, c)} of the network, if the plan has one."""
+    if network is not None:
+        return network.predict(cases, watch, altered)  # type: ignore[no-any-return]
+    if altered is not None:
+        raise SpecError("this plan has no network, and nothing else is altered", "a plan with one", where="network")
+    return {}
+
+
 def _table(sources: dict[str, Floats], cases: Cases, split: NDArray[Any], folds: Ints) -> ScoreTable:
     return ScoreTable(
         sources=sources,
@@ -218,10 +231,17 @@ class _Features:
     Tables and vectors are fitted anew for each set that is learnt from; in the vectors of frozen encoders is no label.
     """
 
-    def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, network: Any) -> None:  # noqa: ANN401  # torch's side
+    def __init__(
+        self,
+        spec: Spec,
+        wiring: Wiring,
+        cases: Cases,
+        network: Any,  # noqa: ANN401  # torch's side
+        altered: Alter | None = None,
+    ) -> None:
         self._modalities = spec.card.modalities
         self._frozen = {name for name, (_, line) in wiring.encoders.items() if line.frozen is True}
-        self._cases, self._network = cases, network
+        self._cases, self._network, self._altered = cases, network, altered
         self._vectors: dict[str, tuple[Floats, Bools]] = {}
 
     def fit(self, modality: str, index: Ints) -> Learnt | None:
@@ -234,7 +254,7 @@ class _Features:
         """((n, width), (n,) present) of the cases in `index`."""
         if modality in self._frozen:
             if modality not in self._vectors:
-                self._vectors[modality] = self._network.embed(self._cases, modality)
+                self._vectors[modality] = self._network.embed(self._cases, modality, altered=self._altered)
             vectors, present = self._vectors[modality]
             return vectors[index], present[index]
         return learnt.read(self._cases.rows(index))  # type: ignore[union-attr]  # a Reader

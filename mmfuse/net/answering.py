@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.events import Meter, Watch, silent
+from mmfuse.net.altering import Alter, altered_batch
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY, VIEWS
@@ -26,9 +27,10 @@ def answer(
     views: Sequence[str] = (IDENTITY,),
     batch: int = 64,
     watch: Watch = silent,
+    altered: Alter | None = None,
 ) -> RawScores:
     """Logits for the cases at `index`, in its order. The network is left in eval mode. Never in half precision: what a
-    run predicts should not depend on the device beyond rounding."""
+    run predicts should not depend on the device beyond rounding. With `altered`, `data` knows no features."""
     network.eval()
     device = next(network.parameters()).device
     images = bool(data.images - set(data.vectors))
@@ -39,6 +41,8 @@ def answer(
 
     def logits(module: FusionNetwork, given: Batch) -> RawScores:
         on_device, found = given.to(device), blank_scores(module.sources, len(views), len(given), module.columns)
+        if altered is not None:
+            on_device = altered_batch(on_device, data.ids, altered)
         for i, view in enumerate(views):
             inputs = {m: VIEWS[view](t) if m in data.images else t for m, t in on_device.inputs.items()}
             outputs = module(inputs, on_device.present, on_device.vectors_of(view))

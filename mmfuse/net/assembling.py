@@ -76,6 +76,11 @@ class Assembler:
         }
         return NetworkData(self._cases.ids, self._cases.targets, blocks, images, vectors)
 
+    def unknown(self, readers: Mapping[str, Reader]) -> NetworkData:
+        """The same with nothing known beforehand: every encoder runs."""
+        blocks, images = self.blocks(readers), image_modalities(self._spec, self._wiring)
+        return NetworkData(self._cases.ids, self._cases.targets, blocks, images)
+
     def vectors(self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str) -> Vectors:
         """(n, width) vectors of a frozen encoder. Its weights are the same in every network of a plan."""
         key = (modality, id(block), view)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mmfuse.errors import RunError, SpecError, nearest
 from mmfuse.events import Watch, silent
 from mmfuse.labels import Floats, Labels
+from mmfuse.net.altering import Alter, altered_vectors
 from mmfuse.net.answering import RawScores, answer
 from mmfuse.net.assembling import Assembler, Readers, image_modalities
 from mmfuse.net.devices import choose_device, ready
@@ -63,22 +64,33 @@ class FittedNetwork:
         """The patterns of presence that training showed to any of its networks."""
         return frozenset().union(*(member.trained.patterns for member in self.members.values()))
 
-    def predict(self, cases: Cases, watch: Watch = silent) -> RawScores:
+    def predict(self, cases: Cases, watch: Watch = silent, altered: Alter | None = None) -> RawScores:
         """{source: (views, n, columns)} raw logits (of several networks: log of the mean probability); NaN where a
-        source abstains."""
-        inputs = Assembler(self.spec, self.wiring, cases, watch)
+        source abstains. `altered` changes what was read; then every encoder runs."""
+        inputs, index = Assembler(self.spec, self.wiring, cases, watch), np.arange(len(cases))
         return mean_scores(
-            [self.speak(member, inputs, np.arange(len(cases)), watch) for member in self.members.values()], self.labels
+            [self.speak(member, inputs, index, watch, altered) for member in self.members.values()], self.labels
         )
 
-    def speak(self, member: Member, inputs: Assembler, index: NDArray[np.integer], watch: Watch) -> RawScores:
+    def speak(
+        self,
+        member: Member,
+        inputs: Assembler,
+        index: NDArray[np.integer],
+        watch: Watch,
+        altered: Alter | None = None,
+    ) -> RawScores:
         """One network's scores of the cases at `index`, under every view of the plan."""
         views = views_of(self.spec, self.wiring, member.readers)
-        data = inputs.data(member.network, member.readers, views)
-        return answer(member.network, data, index, views=views, batch=self.spec.plan.prediction.batch, watch=watch)
+        known = altered is None
+        data = inputs.data(member.network, member.readers, views) if known else inputs.unknown(member.readers)
+        batch = self.spec.plan.prediction.batch
+        return answer(member.network, data, index, views=views, batch=batch, watch=watch, altered=altered)
 
-    def embed(self, cases: Cases, modality: str, watch: Watch = silent) -> tuple[Floats, NDArray[np.bool_]]:
-        """((n, width) vectors of a frozen encoder, (n,) present); zeros where absent.
+    def embed(
+        self, cases: Cases, modality: str, watch: Watch = silent, altered: Alter | None = None
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """((n, width) vectors of a frozen encoder, (n,) present); zeros where absent. `altered` changes what was read.
 
         Raises: SpecError if the modality is not encoded, or its encoder learns (its features know the training labels).
         """
@@ -93,6 +105,10 @@ class FittedNetwork:
             )
         member = next(iter(self.members.values()))
         inputs = Assembler(self.spec, self.wiring, cases, watch)
+        if altered is not None:
+            encoder, width = member.network.encoder(modality), member.network.widths[modality]
+            data, batch = inputs.unknown(member.readers), self.spec.plan.prediction.batch
+            return altered_vectors(encoder, modality, data, altered, width=width, batch=batch)
         reader = member.readers[modality]
         block = inputs.blocks({modality: reader})[modality]
         return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
