@@ -112,6 +112,17 @@ class CalibrationError(Metric):
         return MEASURES["calibration-error"].score(p, targets, labels, weight)
 
 
+class Entropy(Metric):
+    """Mean predictive entropy in nats: how certain the probabilities sound, right or wrong."""
+
+    @property
+    def larger_is_better(self) -> bool:
+        return False
+
+    def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
+        return MEASURES["entropy"].score(p, targets, labels, weight)
+
+
 class Sensitivity(Metric):
     """Share of positive cases that are called positive."""
 

@@ -1,8 +1,10 @@
-"""How far probabilities may be taken at their word: log loss, Brier, and the slope, intercept and error of calibration.
+"""How far probabilities may be taken at their word: log loss, Brier, the slope, intercept and error of calibration; and
+how certain they sound (entropy).
 
-The last three look at one probability a case. Of two classes it is that of the positive class, against whether the case
-is positive. Of more it is that of the answer, against whether the answer is right (top label; Guo et al., ICML 2017;
-Gupta, Ramdas, ICLR 2022): one-against-rest intercepts would cancel in a mean over classes, and rare classes have none.
+Slope, intercept and error look at one probability a case. Of two classes it is that of the positive class, against
+whether the case is positive. Of more it is that of the answer, against whether the answer is right (top label; Guo et
+al., ICML 2017; Gupta, Ramdas, ICLR 2022): one-against-rest intercepts would cancel in a mean over classes, and rare
+classes have none.
 """
 
 from __future__ import annotations
@@ -37,6 +39,19 @@ def brier(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None
     def figure(given: Answered) -> Floats:
         truth = given.truth[:, None] == np.arange(given.p.shape[1])
         return average(((given.p - truth) ** 2).sum(axis=1), given.weight)
+
+    return by_label(p, targets, labels, weight, figure)
+
+
+def entropy(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
+    """Mean predictive entropy, -sum of p ln p over the classes, in [0, ln classes] nats: 0 is certain, right or wrong.
+
+    Source: Shannon, Bell System Technical Journal 27, 1948. It says nothing of truth: on spoilt inputs it should rise.
+    """
+
+    def figure(given: Answered) -> Floats:
+        p = np.clip(given.p, SMALLEST, 1.0)
+        return average(-(given.p * np.log(p)).sum(axis=1), given.weight)
 
     return by_label(p, targets, labels, weight, figure)
 

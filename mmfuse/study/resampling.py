@@ -24,7 +24,7 @@ BLOCKS = 400
 
 Flags = NDArray[np.bool_]
 
-PER_CASE = frozenset({"accuracy", "log-loss", "brier", "exact-match", "hamming"})
+PER_CASE = frozenset({"accuracy", "log-loss", "brier", "entropy", "exact-match", "hamming"})
 """Metrics that are means over cases. All others speak of classes, so that a rare class is what limits them."""
 
 RANKING = frozenset({"macro-auc", "average-precision"})

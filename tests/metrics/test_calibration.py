@@ -134,3 +134,17 @@ def test_a_separated_resample_is_nan_beside_others():
     chance, came = np.array([0.1, 0.3, 0.4, 0.6, 0.9]), np.array([0.0, 1.0, 0.0, 1.0, 1.0])
     weight = np.array([[1.0] * 5, [1, 0, 1, 1, 1], [0] * 5])
     assert np.isnan(recalibration.slope(chance, came, weight)).tolist() == [False, True, True]
+
+
+def test_entropy_is_scipys_of_what_is_known():
+    from scipy.stats import entropy
+
+    p, targets, weight = problem(3)
+    found = ours.entropy(p, targets, LABELS, weight)
+    for index, part in enumerate(LABELS.slices.values()):
+        ok = (targets[:, index] >= 0) & ~np.isnan(p[:, part]).any(axis=1)
+        each = entropy(p[ok][:, part], axis=1)
+        np.testing.assert_allclose(found[:, index], weight[:, ok] @ each / weight[:, ok].sum(axis=1))
+    certain = np.array([[1.0, 0.0], [0.5, 0.5]])
+    for row, value in zip(certain, (0.0, np.log(2)), strict=True):
+        np.testing.assert_allclose(ours.entropy(row[None], np.array([[0]]), SIGN), value, atol=1e-9)
