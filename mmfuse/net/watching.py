@@ -1,15 +1,22 @@
-"""Which epoch is best: the mean of a metric over labels and sources, on `valid`."""
+"""What is watched while a network learns: its losses, and which epoch is best (the mean of a metric over labels and
+sources, on `valid`)."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Ints, Labels
 from mmfuse.metrics import LARGER_IS_BETTER, METRICS
 from mmfuse.net.answering import RawScores
+from mmfuse.net.batches import Index
+
+LOOKED_AT = 16
+"""Steps between looks at the losses; each look waits for the device."""
 
 
 class Watched:
@@ -40,3 +47,39 @@ class Watched:
         if math.isnan(value):
             return False
         return math.isnan(than) or (value > than if self.larger_is_better else value < than)
+
+
+class LossLog:
+    """Losses of an epoch, by name. They are looked at every few steps, since each look waits for the device."""
+
+    def __init__(self, ids: NDArray[np.str_], network: str, epoch: int, lr: float) -> None:
+        self._ids, self._where, self._lr = ids, f"{network}, epoch {epoch}", lr
+        self._waiting: list[tuple[Index, dict[str, Tensor]]] = []
+        self._sums: dict[str, float] = {}
+        self._cases: dict[str, int] = {}
+
+    def add(self, index: Index, losses: dict[str, Tensor]) -> None:
+        """Raises: SpecError if one of the last few losses was not finite."""
+        self._waiting.append((index, {name: loss.detach() for name, loss in losses.items()}))
+        if len(self._waiting) >= LOOKED_AT or all(loss.device.type == "cpu" for loss in losses.values()):
+            self._look()
+
+    def means(self) -> dict[str, float]:
+        self._look()
+        return {name: total / self._cases[name] for name, total in self._sums.items()}
+
+    def _look(self) -> None:
+        for index, losses in self._waiting:
+            for name, loss in losses.items():
+                value = float(loss)
+                if not math.isfinite(value):
+                    raise self._refusal(index, name, value)
+                self._sums[name] = self._sums.get(name, 0.0) + value * len(index)
+                self._cases[name] = self._cases.get(name, 0) + len(index)
+        self._waiting.clear()
+
+    def _refusal(self, index: Index, name: str, value: float) -> SpecError:
+        ids = [str(self._ids[position]) for position in index]
+        named = ", ".join(ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
+        mend = f"a smaller training.lr (now {self._lr:g}), training.clip = 1.0, or look at the inputs of these cases"
+        return SpecError(f"loss '{name}' is {value} on the batch of cases {named}", "a finite loss", mend, self._where)
