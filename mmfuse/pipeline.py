@@ -125,8 +125,8 @@ class Pipeline:
     # ── predicting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sources(self, cases: Cases, altered: Alter | None = None) -> ScoreTable:
-        """Every source's scores of new cases. Cases that it was fitted to are spoken about by what learnt from them: for
-        honest scores of those read `scores`.
+        """Every source's scores of new cases. Cases that it was fitted to are spoken about by what learnt from them:
+        for honest scores of those read `scores`.
 
         `altered` changes what was read (`mmfuse.Reading`) before the network sees it, and the frozen vectors of second
         stages with it; their own columns of the table stay. Raises: SpecError if the plan then has no network.
