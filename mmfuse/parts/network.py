@@ -67,8 +67,17 @@ class FeatureFusion(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which of `vector`, `maps`, `tokens` it reads. Frozen features are cached to exactly this."""
+        """Which of `vector`, `maps`, `tokens` it reads. Of a frozen encoder exactly this is kept on disk, beside the
+        vector; what is not named may not be there."""
         return ("vector",)
+
+    @property
+    def map_levels(self) -> tuple[int, ...]:
+        """Which maps it reads where it needs `maps`, counted as in a list: `(-1,)` is the coarsest alone. Empty: all.
+
+        A map that is not named keeps its place in `Features.maps`, but may have no places: (batch, channels, 0, 0).
+        """
+        return ()
 
     @property
     def symmetric(self) -> bool:
