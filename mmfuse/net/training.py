@@ -22,7 +22,7 @@ from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
-from mmfuse.net.checkpoints import Checkpoint, optimiser_tensors, part_of, put_back
+from mmfuse.net.checkpoints import Checkpoint, Kept
 from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.lessons import Learner, Lesson
 from mmfuse.net.network import FusionNetwork
@@ -149,19 +149,17 @@ class _Loop:
         optimiser = make_optimiser(self.section, lesson, course.device)
         self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
         self.per_epoch = math.ceil(len(self._batches(0)) / self.section.accumulate)
-        self.begun, self.best_epoch, self.best_value = 0, 0, math.nan
-        self.best_state: dict[str, Tensor] = {}
-        self.patterns: set[Pattern] = set()
+        self.kept = Kept(lesson, self.optimiser)
         self.taught = False
 
     def run(self) -> Trained:
-        course, epochs = self.course, self.section.epochs
-        first = self._go_on() + 1
-        began = time.perf_counter()
-        for epoch in range(first, epochs + 1):
-            if self._is_stale(epoch - 1):
+        course, kept, epochs = self.course, self.kept, self.section.epochs
+        if kept.read(course.checkpoint):
+            course.watch(Notice(f"{course.name}: goes on after epoch {kept.epoch} of {epochs}"))
+        done, began = kept.epoch, time.perf_counter()
+        for epoch in range(done + 1, epochs + 1):
+            if kept.best_epoch and self.section.patience and kept.epoch - kept.best_epoch >= self.section.patience:
                 break
-            self.begun = epoch
             reseed(derive(course.seed, course.name, "epoch", epoch))
             for text in self.lesson.begin_epoch(epoch):
                 course.watch(Notice(f"{course.name}, epoch {epoch}: {text}", "warning"))
@@ -169,22 +167,19 @@ class _Loop:
             losses = self._epoch(epoch)
             rate = len(course.train) / max(time.perf_counter() - start, 1e-9)
             value = self._valid_value()
-            best = self._keep_if_best(epoch, value)
+            kept.epoch = epoch
+            best = course.watched is not None and course.watched.better(value, kept.best_value)
+            if best:
+                kept.keep(value)
             if epoch < epochs and course.checkpoint.is_due:
-                self._write_down(epoch)
-            left = (time.perf_counter() - began) / (epoch - first + 1) * (epochs - epoch)
+                kept.write(course.checkpoint)
+            left = (time.perf_counter() - began) / (epoch - done) * (epochs - epoch)
             valid = {} if course.watched is None or math.isnan(value) else {course.watched.metric: value}
             course.watch(EpochEnded(course.name, epoch, epochs, losses, valid, best, rate, left))
-        if self.best_state:
-            self.network.load_state_dict(self.best_state, strict=False)
-        elif course.watched is not None:
+        if not kept.put_best() and course.watched is not None:
             text = f"{course.watched.metric} is undefined on `valid` in every epoch; the last epoch is kept"
             course.watch(Notice(f"{course.name}: {text}", "warning"))
-        return Trained(self.begun, self.best_epoch or self.begun, self.best_value, frozenset(self.patterns))
-
-    def _is_stale(self, epoch: int) -> bool:
-        """Whether no epoch was better for so long that training stops."""
-        return bool(self.best_epoch and self.section.patience and epoch - self.best_epoch >= self.section.patience)
+        return Trained(kept.epoch, kept.best_epoch or kept.epoch, kept.best_value, frozenset(kept.patterns))
 
     # ── one epoch ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,7 +214,7 @@ class _Loop:
             mask = stacked({name: tensor.numpy() for name, tensor in batch.present.items()}, names)
             kept = hide(mask, self.section.modality_dropout, rng)
             batch.present.update({name: torch.from_numpy(kept[:, j].copy()) for j, name in enumerate(names)})
-        self.patterns.update(patterns_of({name: tensor.numpy() for name, tensor in batch.present.items()}))
+        self.kept.patterns.update(patterns_of({name: tensor.numpy() for name, tensor in batch.present.items()}))
 
     def _learn(self, draws: tuple[Batch, ...], step: int, group: int, last: bool) -> dict[str, Tensor]:
         """Gradients of one batch (of `group` that are added up), and after the last of them a step."""
@@ -244,51 +239,9 @@ class _Loop:
         self.optimiser.step()
         self.optimiser.zero_grad()
 
-    # ── the best one, and where it stands ─────────────────────────────────────────────────────────────────────────────
-
     def _valid_value(self) -> float:
         course = self.course
         if course.watched is None:
             return math.nan
         scores = answer(self.network, course.data, course.valid, batch=course.answers)
         return course.watched.value(scores, course.data.targets[course.valid])
-
-    def _keep_if_best(self, epoch: int, value: float) -> bool:
-        if self.course.watched is None or not self.course.watched.better(value, self.best_value):
-            return False
-        self.best_epoch, self.best_value = epoch, value
-        state = self._learning(self.network.state_dict())
-        self.best_state = {key: tensor.detach().to("cpu", copy=True) for key, tensor in state.items()}
-        return True
-
-    def _learning(self, state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
-        """A state without the encoders that are held whole: they stay as they were made."""
-        network = self.network
-        held = tuple(f"{prefix}encoders.{network.keys[m]}." for m in network.modalities if network.is_frozen(m))
-        return {key: tensor for key, tensor in state.items() if not key.startswith(held)}
-
-    def _write_down(self, epoch: int) -> None:
-        state = self._learning(self.lesson.state_dict(), "network.")
-        tensors = {
-            **{f"lesson/{name}": tensor for name, tensor in state.items()},
-            **{f"best/{name}": tensor for name, tensor in self.best_state.items()},
-            **{f"optimiser/{name}": tensor for name, tensor in optimiser_tensors(self.optimiser).items()},
-        }
-        best = None if math.isnan(self.best_value) else self.best_value
-        about = {"epoch": epoch, "best_epoch": self.best_epoch, "best_value": best, "patterns": sorted(self.patterns)}
-        self.course.checkpoint.write(tensors, about)
-
-    def _go_on(self) -> int:
-        """Takes up the training where a checkpoint left it; the number of epochs that are done."""
-        standing = self.course.checkpoint.read()
-        if standing is None:
-            return 0
-        tensors, about = standing
-        self.lesson.load_state_dict(part_of(tensors, "lesson"), strict=False)
-        self.best_state = part_of(tensors, "best")
-        put_back(self.optimiser, part_of(tensors, "optimiser"))
-        self.begun, self.best_epoch = about["epoch"], about["best_epoch"]
-        self.best_value = math.nan if about["best_value"] is None else about["best_value"]
-        self.patterns = {tuple(words) for words in about["patterns"]}
-        self.course.watch(Notice(f"{self.course.name}: goes on after epoch {self.begun} of {self.section.epochs}"))
-        return self.begun
