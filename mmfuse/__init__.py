@@ -64,6 +64,8 @@ _DOOR = {
     "mmfuse.study.ledger": ("Ledger", "Looks"),
     "mmfuse.study.outside": ("read_outside",),
     "mmfuse.study.shelf": ("spec_digest",),
+    "mmfuse.builtin.encoders": ("Timm",),
+    "mmfuse.work": ("Work", "identity"),
     "mmfuse.pipeline": ("Pipeline", "Steps"),
     "mmfuse.run": ("Run", "refuse_existing"),
 }  # fmt: skip

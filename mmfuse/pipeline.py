@@ -29,6 +29,7 @@ from mmfuse.seeds import derive
 from mmfuse.spec import FoldColumn, Spec
 from mmfuse.toml import with_defaults
 from mmfuse.wiring import Wiring, wire
+from mmfuse.work import Work
 
 if TYPE_CHECKING:
     from mmfuse.net.altering import Alter
@@ -72,8 +73,9 @@ class Pipeline:
 
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fit(self, cases: Cases, split: NDArray[Any] | None = None) -> Self:
-        """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's.
+    def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Self:
+        """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's. What is done is
+        kept in `work`, and what is done there already is not done again.
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
@@ -91,7 +93,7 @@ class Pipeline:
 
             drawn = folds if needed else None
             self.network, sources = fit_network(
-                self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch
+                self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch, work=work
             )
         began = time.perf_counter()
         if self.wiring.decisions:

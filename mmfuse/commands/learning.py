@@ -22,6 +22,7 @@ from mmfuse.commands.given import (
     load_spec,
     sets_option,
 )
+from mmfuse.commands.keeping import kept_work
 from mmfuse.show import Screen, duration
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @card_option
 @device_option
 @click.option("--seed", type=int, help="The one number that all randomness comes from.  [default: the plan's, else 0]")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted training of this run stopped.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and stop.")
 @click.pass_obj
 def train(
@@ -49,6 +51,7 @@ def train(
     card: Path | None,
     device: str,
     seed: int | None,
+    resume: bool,
     dry_run: bool,
 ) -> None:
     """Carry out a plan on cases; write a run.
@@ -71,8 +74,9 @@ def train(
         app.screen.text(f"\ndry run: nothing was trained, {out} was not written")
         return
     began = time.perf_counter()
-    with app.working():
-        pipeline.fit(table, split)
+    about = mmfuse.identity(pipeline.spec, table, split, app.catalog.plugins, device)
+    with app.working(), kept_work(app, out, about, resume) as work:
+        pipeline.fit(table, split, work=work)
         pipeline.save(out)
     show_outcome(app.screen, pipeline)
     app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")

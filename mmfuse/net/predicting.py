@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.errors import SpecError
+from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Ints
 from mmfuse.metrics import METRICS
@@ -23,6 +24,7 @@ from mmfuse.net.training import Trained, train_network
 from mmfuse.net.weights import start_weights
 from mmfuse.spec import Spec
 from mmfuse.wiring import FUSED, Wiring
+from mmfuse.work import Work
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
 
 Index = NDArray[np.integer]
+
+CHECKPOINT, SPOKEN = "checkpoint.safetensors", "scores.npz"
+"""In a network's folder of the work: where its training stands, and, once it is done, what it said."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ def fit_network(
     *,
     device: str = "auto",
     watch: Watch = silent,
+    work: Work | None = None,
 ) -> tuple[FittedNetwork, RawScores]:
     """Trains every network that is needed; returns those that serve, and {source: (views, n, columns)} raw logits of
     `cases`.
@@ -60,7 +66,7 @@ def fit_network(
     `split` (n,) of `train`, `valid`, `test` or empty. `folds` (n,): training case i with folds[i] = f ≥ 0 is spoken
     about by the network of all training cases whose fold is not f; where it is -1, or `folds` is None, training cases
     get NaN. Readers are fitted for each network on its own training cases. Valid cases choose the best epoch of every
-    network; `test` is only predicted.
+    network; `test` is only predicted. Networks that are done in `work` are read there, and what is half done goes on.
 
     Raises: SpecError where parts do not fit, nothing learns or a loss is not finite; TableError for cells that cannot
     be read.
@@ -78,9 +84,15 @@ def fit_network(
     for number, job in enumerate(jobs, 1):
         watch(StepStarted(job.name, number, len(jobs)))
         began = time.perf_counter()
-        member = _fit_member(spec, wiring, cases, inputs, job, valid, where, watch)
         speaking = np.concatenate([job.speaks, others if job.serves else valid])
-        given = fitted.speak(member, inputs, speaking, watch)
+        if work is not None and work.is_done(job.name):
+            member, given = _read_done(work, job, spec, wiring, device)
+        else:
+            checkpoint = None if work is None else work.step(job.name) / CHECKPOINT
+            member = _fit_member(spec, wiring, cases, inputs, job, valid, where, watch, checkpoint)
+            given = fitted.speak(member, inputs, speaking, watch)
+            if work is not None:
+                _write_done(work, job, spec, wiring, member, given)
         if not scores:
             views = len(views_of(spec, wiring, member.readers))
             scores = blank_scores(wiring.sources, views, len(cases), cases.labels.columns)
@@ -131,6 +143,7 @@ def _fit_member(
     valid: Index,
     device: torch.device,
     watch: Watch,
+    checkpoint: Path | None,
 ) -> Member:
     readers = fit_readers(spec, wiring, cases, job.learns)
     shapes = {modality: reader.shape for modality, reader in readers.items()}
@@ -152,8 +165,29 @@ def _fit_member(
             device=device,
             watch=watch,
             name=job.name,
+            checkpoint=checkpoint,
         )
     return Member(network, readers, trained, tuple(cases.labels.counts(cases.targets[job.learns]).tolist()))
+
+
+def _write_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, member: Member, given: RawScores) -> None:
+    place = work.step(job.name)
+    try:
+        FittedNetwork(spec, wiring, {job.name: member}).save(place)
+        with (place / SPOKEN).open("wb") as file:
+            np.savez(file, allow_pickle=False, **given)  # type: ignore[arg-type]  # arrays by source
+        work.done(job.name)
+    except OSError as error:
+        found = f"cannot be written: {error.strerror or error}"
+        raise RunError(found, "room for what is done", "free space; then --resume goes on", str(place)) from error
+    (place / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _read_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, device: str) -> tuple[Member, RawScores]:
+    place = work.step(job.name)
+    member = FittedNetwork.load(place, spec, wiring, device).members[job.name]
+    with np.load(place / SPOKEN, allow_pickle=False) as file:
+        return member, {source: file[source] for source in file.files}
 
 
 def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:

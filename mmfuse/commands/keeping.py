@@ -1,0 +1,31 @@
+"""What commands that train keep of work that is interrupted, and what they say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import mmfuse
+from mmfuse.commands.app import App
+
+
+@contextmanager
+def kept_work(app: App, out: Path, about: Mapping[str, str], resume: bool) -> Iterator[mmfuse.Work]:
+    """The work folder of the run at `out`: gone when the run stands, or when a fault of plan or table makes it useless;
+    kept when anything else stops the training."""
+    work = mmfuse.Work.open(out, about, resume)
+    nothing, app.interrupted = app.interrupted, f"interrupted; what is done is kept in {work.folder}: --resume goes on"
+    try:
+        yield work
+    except (mmfuse.SpecError, mmfuse.TableError, mmfuse.PartError):
+        work.remove()
+        raise
+    except BaseException as error:
+        work.remove_if_empty()
+        if not work.folder.exists():
+            app.interrupted = nothing
+        elif not isinstance(error, KeyboardInterrupt):
+            app.watch(mmfuse.Notice(f"what is done is kept in {work.folder}: --resume goes on with it", "warning"))
+        raise
+    work.remove()

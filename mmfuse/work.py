@@ -1,0 +1,125 @@
+"""What an interrupted training leaves beside the run that it was to become: the steps that are done, and checkpoints.
+
+A step counts once its mark is written, last of all; the work folder belongs to one spec, one set of cases and one set
+of versions, and is refused to any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.cases import Cases
+from mmfuse.data.disk import whole_file
+from mmfuse.errors import RunError
+from mmfuse.spec import Spec
+from mmfuse.toml import dump
+
+IDENTITY, DONE = "work.json", "done"
+LIBRARIES = ("mmfuse", "torch", "timm", "numpy")
+"""Other versions of these might give other numbers."""
+
+
+class Work:
+    """A work folder; `folder` holds a folder a step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, run: Path, about: Mapping[str, str], resume: bool) -> Self:
+        """The work folder beside `run`, for a training that is `about` the same; with `resume` what is done there
+        counts, and without it there must be nothing.
+
+        Raises: RunError if something is done there and `resume` is not asked for, or it was another training.
+        """
+        work = cls(run.with_name(f"{run.name}.work"))
+        if not work.holds_anything:
+            shutil.rmtree(work.folder, ignore_errors=True)
+            work._begin(about)
+            return work
+        found = "an interrupted training stands here"
+        if not resume:
+            mend = f"--resume goes on with it; to begin anew, remove {work.folder}"
+            raise RunError(found, "no work that is half done", mend, str(work.folder))
+        work._refuse_another(about)
+        return work
+
+    @property
+    def holds_anything(self) -> bool:
+        """Whether a step is done or has a checkpoint."""
+        return any(path.is_file() for path in self.folder.glob("*/*"))
+
+    def step(self, name: str) -> Path:
+        """The folder of a step, made if it is not there."""
+        folder = self.folder / name.replace(" ", "-")
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def is_done(self, name: str) -> bool:
+        """Whether a step was carried out to its end."""
+        return (self.step(name) / DONE).is_file()
+
+    def done(self, name: str) -> None:
+        """Marks a step, once all its files are written."""
+        (self.step(name) / DONE).touch()
+
+    def remove(self) -> None:
+        """When the run stands."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_if_empty(self) -> None:
+        """When nothing came of it."""
+        if not self.holds_anything:
+            self.remove()
+
+    def _begin(self, about: Mapping[str, str]) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True)
+            with whole_file(self.folder / IDENTITY) as scratch:
+                scratch.write_text(json.dumps(about), encoding="utf-8")
+        except OSError as error:
+            found = f"cannot be written: {error.strerror or error}"
+            raise RunError(found, "room for what is half done", "another --out", str(self.folder)) from error
+
+    def _refuse_another(self, about: Mapping[str, str]) -> None:
+        path = self.folder / IDENTITY
+        try:
+            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"cannot be read: {error}", "what an interrupted training wrote", f"remove {self.folder}", str(path)
+            ) from error
+        other = [name for name, digest in about.items() if before.get(name) != digest]
+        if other:
+            found = f"was interrupted with {', '.join(f'another {name}' for name in other)}"
+            mend = f"give the same as then; or remove {self.folder} and begin anew"
+            raise RunError(found, "the same training", mend, str(self.folder))
+
+
+def identity(spec: Spec, cases: Cases, split: NDArray[Any], plugins: Any, device: str) -> dict[str, str]:  # noqa: ANN401
+    """What makes one training: {what it is called: its digest}."""
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    table = hashlib.blake2b(np.ascontiguousarray(cases.targets).tobytes(), digest_size=16)
+    for name in cases.table.names:
+        table.update(f"{name}\x1e".encode())
+        table.update("\x1f".join("\x00" if word is None else str(word) for word in cases.table[name]).encode())
+    return {
+        "spec": _digest(dump(spec)),
+        "table": table.hexdigest(),
+        "split": _digest(json.dumps([str(word) for word in split])),
+        "set of versions": _digest(json.dumps([versions, sorted(str(plugin) for plugin in plugins)])),
+        "device": device,
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
