@@ -1,0 +1,1 @@
+"""The torch side of this plugin, imported when a part builds."""
