@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmfuse.commands.further import show_positive, show_together
+from mmfuse.commands.further import show_findings, show_positive, show_together
 from mmfuse.show import Cell, Screen, cell
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ Intervals = Mapping[str, Mapping[str, Mapping[str, "Interval"]]]
 NONE: Intervals = {}
 
 
-def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", intervals: Intervals = NONE) -> None:
+def show_figures(
+    screen: Screen, evaluation: Evaluation, answer: str = "", intervals: Intervals = NONE, at: Intervals = NONE
+) -> None:
     """One table a label; where there are several labels, one more of their means.
 
     `answer` is the source that is marked as the pipeline's own. Below each source stand its 95 % intervals, and below
-    all tables what they cover.
+    all tables what they cover; `at` are those at operating points. Trivial predictors that belong to one metric stand
+    beside that metric alone.
     """
     unit = evaluation["case_is"]
     place = "all" if evaluation["on"] == "all" else f"`{evaluation['on']}`"
@@ -46,12 +49,14 @@ def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", inter
         screen.text(f"\n{label}  ({spread})")
         rows: list[tuple[Cell, ...]] = []
         for name, figures in {**evaluation["sources"], **evaluation["trivial"]}.items():
+            if name in evaluation["trivial_of"]:
+                continue
             rows.append((_marked(name, answer), figures[label]["cases"], *_cells(figures[label])))
             rows += _ranges(intervals.get(name, {}).get(label, {}), before=1)
         screen.table(("source", "cases", *METRICS.values()), rows)
         _show_left_out(screen, {name: figures[label] for name, figures in evaluation["sources"].items()})
         _show_notes(screen, intervals, label)
-        show_positive(screen, evaluation, label, {answer: _marked(answer, answer)})
+        show_positive(screen, evaluation, label, {answer: _marked(answer, answer)}, at)
     if len(evaluation["counts"]) > 1:
         screen.text("\nmean over the labels, by their weight")
         rows = []
@@ -60,7 +65,10 @@ def show_figures(screen: Screen, evaluation: Evaluation, answer: str = "", inter
             rows += _ranges(intervals.get(name, {}).get("", {}), before=0)
         screen.table(("source", *METRICS.values()), rows)
         _show_notes(screen, intervals, "")
-    show_together(screen, evaluation, {answer: _marked(answer, answer)})
+    show_together(screen, evaluation, {answer: _marked(answer, answer)}, intervals)
+    if evaluation["within_folds"]:
+        screen.text("\nof several folds: AUC and average precision compare cases of the same fold alone")
+    show_findings(screen, evaluation)
     if covers := what_is_covered(intervals):
         screen.text(f"\n95 % intervals cover {covers}")
 
@@ -72,8 +80,8 @@ def what_is_covered(intervals: Intervals) -> str:
     return max(given, key=lambda made: made.cases).covers if given else ""
 
 
-def as_tree(intervals: Intervals) -> dict[str, Any]:
-    """The intervals as JSON can hold them; the mean over labels stands under `mean`."""
+def as_tree(intervals: Intervals, at: Intervals = NONE) -> dict[str, Any]:
+    """The intervals as JSON can hold them; the mean over labels stands under `mean`, operating points under `at`."""
 
     def plain(metrics: Mapping[str, Interval]) -> dict[str, Any]:
         return {metric: dataclasses.asdict(made) for metric, made in metrics.items()}
@@ -86,6 +94,7 @@ def as_tree(intervals: Intervals) -> dict[str, Any]:
             for source, labels in intervals.items()
         },
         "mean": {source: plain(labels[""]) for source, labels in intervals.items()},
+        "at": {source: {label: plain(made) for label, made in labels.items()} for source, labels in at.items()},
     }
 
 
@@ -109,14 +118,19 @@ def _ranges(made: Mapping[str, Interval], before: int) -> list[tuple[Cell, ...]]
 
 
 def _show_notes(screen: Screen, intervals: Intervals, label: str) -> None:
-    """Each warning once, with the metrics that it speaks of."""
-    said: dict[str, list[str]] = {}
-    for labels in intervals.values():
+    """Each warning once, with the metrics and the sources that it speaks of; no sources where it is all of them."""
+    said: dict[str, dict[str, list[str]]] = {}
+    for source, labels in intervals.items():
         for metric, made in labels.get(label, {}).items():
-            if made.note and metric in METRICS and METRICS[metric] not in said.setdefault(made.note, []):
-                said[made.note].append(METRICS[metric])
-    for note, metrics in said.items():
-        screen.text(f"interval of {', '.join(metrics)}: {note}")
+            if made.note and metric in METRICS:
+                said.setdefault(made.note, {}).setdefault(METRICS[metric], []).append(source)
+    for note, of in said.items():
+        gathered: dict[tuple[str, ...], list[str]] = {}
+        for metric, sources in of.items():
+            gathered.setdefault(tuple(sources), []).append(metric)
+        for sources_of, metrics in gathered.items():
+            whose = "" if len(sources_of) == len(intervals) else f" ({', '.join(sources_of)})"
+            screen.text(f"interval of {', '.join(metrics)}{whose}: {note}")
 
 
 def _show_left_out(screen: Screen, by_source: Mapping[str, Mapping[str, Any]]) -> None:

@@ -4,6 +4,8 @@ threshold on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mmfuse.labels import Floats, Ints, Labels
@@ -83,12 +85,20 @@ def side(name: str, threshold: float = 0.0) -> Score:
     """The score of one of the four: of the most probable class where `threshold` is 0, else a case is called positive
     if the probability of the positive class is at least `threshold`.
     """
+    if threshold > 0:
+        return side_at(name, threshold)
+    return _side(name, lambda given: given.p.argmax(axis=1) == given.positive)
 
+
+def side_at(name: str, threshold: float) -> Score:
+    """The score of one of the four where a case is called positive from a probability on (from 0: every case)."""
+    return _side(name, lambda given: given.p[:, given.positive] >= threshold)
+
+
+def _side(name: str, called: Callable[[Answered], np.ndarray]) -> Score:
     def score(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
         def figure(given: Answered) -> Floats:
-            chance = given.p[:, given.positive]
-            called = chance >= threshold if threshold > 0 else given.p.argmax(axis=1) == given.positive
-            return sides(given.truth == given.positive, called, given.weight)[name]
+            return sides(given.truth == given.positive, called(given), given.weight)[name]
 
         return by_label(p, targets, labels, weight, figure)
 

@@ -6,7 +6,7 @@ undefined is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -135,3 +135,14 @@ class Measure(NamedTuple):
     """Whether it speaks of the positive class against the rest."""
     suits: Callable[[Labels], bool] = lambda labels: True
     """Whether it has a meaning for these labels."""
+    ranks: bool = False
+    """Whether it compares cases with one another; over folds it then speaks of cases of one fold alone."""
+    trivial: Callable[[Labels, Floats], Mapping[str, Floats]] = lambda labels, prior: {}
+    """{name: (columns,) probabilities} of constant predictors that stand beside it, given the shares of classes."""
+
+
+def merit(ideal: float, value: Floats | float) -> Floats:
+    """A figure so turned that larger is better: itself, its negative, or minus its distance from a finite `ideal`."""
+    if np.isinf(ideal):
+        return np.asarray(value, dtype=float) * np.sign(ideal)
+    return -np.abs(np.asarray(value, dtype=float) - ideal)

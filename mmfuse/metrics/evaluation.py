@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmfuse.errors import TableError, nearest
+from mmfuse.errors import MmfuseError, TableError, nearest
 from mmfuse.labels import Floats, Ints, Labels
+from mmfuse.metrics.asking import Asked, Figure, trivial_predictors
 from mmfuse.metrics.basis import FEWEST, class_counts, counted, known_and_spoken, positive_column
+from mmfuse.metrics.linting import lint_evaluation
 from mmfuse.metrics.operating import OperatingPoints, figures_at
-from mmfuse.metrics.ranking import class_auc, class_average_precision
 from mmfuse.metrics.table import MEASURES
+from mmfuse.metrics.within import class_auc_within, class_average_precision_within
 
 Evaluation = dict[str, Any]
 """Nested dict that JSON can hold; see `evaluate`."""
@@ -33,6 +35,8 @@ class Scored(Protocol):
     @property
     def split(self) -> np.ndarray: ...
     @property
+    def folds(self) -> Ints: ...
+    @property
     def targets(self) -> Ints: ...
     @property
     def labels(self) -> Labels: ...
@@ -46,19 +50,6 @@ class Scored(Protocol):
         ...
 
 
-class Figure(Protocol):
-    """What an evaluation reads of a metric: a `Metric`, or a `Measure` of this room."""
-
-    @property
-    def by_label(self) -> bool: ...
-    @property
-    def of_positive(self) -> bool: ...
-    @property
-    def suits(self) -> Any: ...  # noqa: ANN401  # a method, or a field that holds a function
-    @property
-    def score(self) -> Any: ...  # noqa: ANN401
-
-
 def evaluate(
     table: Scored,
     on: str = "test",
@@ -69,16 +60,19 @@ def evaluate(
     """Every source × label on the cases of a split (`train`, `valid`, `test`) or on `all`, beside the trivial ones.
 
     Gives `{"on", "case_is", "cases", "counts": {label: {class: n}}, "positive": {label: class}, "sources": {source:
-    {label: figures}}, "together": {source: {metric: value}}, "mean": {source: {metric: value}}, "trivial": {"majority"
-    | "prior": {label: figures}}, "trivial_together", "failed": {metric: reason}}`. Figures are `cases` (known and
+    {label: figures}}, "together": {source: {metric: value}}, "mean": {source: {metric: value}}, "trivial": {name:
+    {label: figures}}, "trivial_together", "trivial_of": {name: [metric]}, "failed": {metric: reason}, "lint": [what
+    cannot be of these figures], "within_folds": bool}`. Figures are `cases` (known and
     spoken about), `positives` and `negatives` among them, every metric by name, `by_class` {class: {cases, auc,
     average-precision}} (one against the rest), `left_out` {class: n} of the classes with fewer than 10 cases, or fewer
     than 10 others, which macro AUC and average precision do not count, `few` (whether the positive class is one of
     them), and `at`, the figures at the label's operating point if `points` hold one. `majority` answers with the most
-    frequent class of `train`, `prior` with the shares of classes there. `mean` is over labels where the metric is
-    defined, by their weight; what speaks of the positive class is meant over labels that are not `few`. `together` are
-    metrics of all labels at once, where they have a meaning. Undefined is None. `metrics` {name: `Metric` or measure}
-    are shown instead of those that come with mmfuse; one that fails is named in `failed` and is None.
+    frequent class of `train`, `prior` with the shares of classes there; further trivial predictors are those of a
+    metric (`Metric.trivial`) and stand beside the metrics that `trivial_of` names. `mean` is over labels where the
+    metric is defined, by their weight; what speaks of the positive class is meant over labels that are not `few`.
+    `together` are metrics of all labels at once, where they have a meaning. Undefined is None. `metrics` {name: `Metric` or measure}
+    are shown instead of those that come with mmfuse; one that fails is named in `failed` and is None. On `train`, whose
+    scores come from the networks of several folds, what ranks cases compares those of one fold alone.
 
     Raises: TableError if no case is in that split.
     """
@@ -87,16 +81,15 @@ def evaluate(
     if not chosen.any():
         raise TableError(f"no case is '{on}'", f"one of {[*known, 'all']}", nearest(on, [*known, "all"]))
     targets, labels = table.targets[chosen], table.labels
-    one = np.concatenate(
-        [np.eye(part.stop - part.start)[np.argmax(table.prior[part])] for part in labels.slices.values()]
-    )
-    judge = _Judge(metrics, points, targets, labels)
+    strata = np.asarray(table.folds)[chosen] if on == "train" else np.zeros(int(chosen.sum()), dtype=int)
+    judge = _Judge(metrics, points, targets, labels, strata)
     spoken = {name: table.probabilities(name)[chosen] for name in table.sources}
-    trivial = {"majority": np.broadcast_to(one, (len(targets), labels.columns))}
-    trivial["prior"] = np.broadcast_to(table.prior, (len(targets), labels.columns))
+    constant, beside, failed = trivial_predictors({**judge.of_label, **judge.of_all}, labels, table.prior)
+    judge.failed |= failed
+    trivial = {name: np.broadcast_to(p, (len(targets), labels.columns)) for name, p in constant.items()}
     figures = {name: judge.figures(p, name) for name, p in spoken.items()}
     counts = labels.counts(targets).astype(int)
-    return {
+    made: Evaluation = {
         "on": on,
         "case_is": table.case_is,
         "cases": int(chosen.sum()),
@@ -110,15 +103,20 @@ def evaluate(
         "mean": {name: judge.over_labels(by_label) for name, by_label in figures.items()},
         "trivial": {name: judge.figures(p) for name, p in trivial.items()},
         "trivial_together": {name: judge.together(p) for name, p in trivial.items()},
+        "trivial_of": beside,
         "failed": judge.failed,
+        "within_folds": len(np.unique(strata)) > 1,
     }
+    return {**made, "lint": lint_evaluation(made)}
 
 
 class _Judge:
     """All metrics on the same cases."""
 
-    def __init__(self, metrics: Mapping[str, Figure], points: OperatingPoints, targets: Ints, labels: Labels) -> None:
-        self.points, self.targets, self.labels = points, targets, labels
+    def __init__(
+        self, metrics: Mapping[str, Figure], points: OperatingPoints, targets: Ints, labels: Labels, strata: Ints
+    ) -> None:
+        self.points, self.targets, self.labels, self.strata = points, targets, labels, strata
         self.failed: dict[str, str] = {}
         suited = {name: metric for name, metric in metrics.items() if self._suits(name, metric)}
         self.of_label = {name: metric for name, metric in suited.items() if metric.by_label}
@@ -128,7 +126,8 @@ class _Judge:
         """All metrics of one source, label by label."""
         labels, targets = self.labels, self.targets
         values = {name: self._score(name, metric, p, len(labels)) for name, metric in self.of_label.items()}
-        auc, precision = class_auc(p, targets, labels)[0], class_average_precision(p, targets, labels)[0]
+        auc = class_auc_within(p, targets, labels, None, self.strata)[0]
+        precision = class_average_precision_within(p, targets, labels, None, self.strata)[0]
         counts, enough = class_counts(p, targets, labels), counted(p, targets, labels)
         cases = known_and_spoken(p, targets, labels).sum(axis=0)
         out: dict[str, dict[str, Any]] = {}
@@ -171,14 +170,10 @@ class _Judge:
     def _score(self, name: str, metric: Figure, p: Floats, width: int) -> Floats:
         """(labels,) or (1,) values; NaN, and a remark, where a metric fails: others are not lost with it."""
         try:
-            values = np.asarray(metric.score(p, self.targets, self.labels, np.ones((1, len(p)))), dtype=float)
-        except Exception as error:  # a stranger's metric may raise anything
-            self.failed[name] = f"{type(error).__name__}: {error}"
+            return Asked(name, metric).score(p, self.targets, self.labels, None, self.strata)[0]
+        except MmfuseError as error:
+            self.failed[name] = error.faults[0].found
             return np.full(width, np.nan)
-        if values.shape != (1, width):
-            self.failed[name] = f"gave an array of shape {values.shape} instead of (1, {width}) for one replicate"
-            return np.full(width, np.nan)
-        return values[0]
 
     def _suits(self, name: str, metric: Figure) -> bool:
         try:

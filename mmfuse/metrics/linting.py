@@ -7,6 +7,7 @@ Works on numbers alone, one's own or those that a paper reports.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 ALIASES = {
     "f1": "f1", "f-1": "f1", "recall": "sensitivity", "tpr": "sensitivity", "precision": "ppv", "tnr": "specificity",
@@ -18,6 +19,10 @@ KINDS = ("exact-match", "bit-accuracy", "top-1-any-true")
 """What "accuracy" of several labels may mean: every label right; the share of (case, label) pairs that are right; the
 most probable label is one of the true ones."""
 
+EXACT = 1e-9
+"""How far figures that were reckoned here may lie from the true ones."""
+
+_OF_ALL_CLASSES = ("accuracy", "acc", "kappa", "balanced-accuracy", "macro-f1", "macro-auc")
 _SHARES = (
     "accuracy", "balanced-accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "exact-match", "bit-accuracy",
     "hamming", "macro-auc", "auc", "average-precision", "macro-f1", "micro-f1",
@@ -41,6 +46,33 @@ def lint(figures: Mapping[str, float | None], *, labels: int = 1, rounding: floa
     for rule in (_kappa, _least_accuracy, _harmonic, _between, _several):
         faults += rule(told, rounding)
     return faults
+
+
+def lintable(name: str) -> bool:
+    """Whether any rule of `lint` reads a figure of this name."""
+    return _known(name) in (*_SHARES, *KINDS, "kappa")
+
+
+def lint_evaluation(evaluation: Mapping[str, Any]) -> list[str]:
+    """What cannot be of the figures of an evaluation (`evaluate`), a sentence each that begins with whose they are.
+
+    The accuracy of more than two classes is no figure of the positive class's 2 x 2 table and is held against itself
+    alone. A finding means that a metric is not what its name says.
+    """
+    told = []
+    for source, by_label in {**evaluation["sources"], **evaluation["trivial"]}.items():
+        for label, figures in by_label.items():
+            given = {name: value for name, value in figures.items() if isinstance(value, float)}
+            of_positive = given
+            if len(evaluation["counts"][label]) > 2:
+                of_positive = {name: value for name, value in given.items() if name not in _OF_ALL_CLASSES}
+                given = {name: value for name, value in given.items() if name in _OF_ALL_CLASSES}
+                told += [f"{source}, {label}: {text}" for text in lint(given, rounding=EXACT)]
+            told += [f"{source}, {label}: {text}" for text in lint(of_positive, rounding=EXACT)]
+    several = len(evaluation["counts"])
+    for source, figures in {**evaluation["together"], **evaluation["trivial_together"]}.items():
+        told += [f"{source}, all labels: {text}" for text in lint(figures, labels=several, rounding=EXACT)]
+    return list(dict.fromkeys(told))
 
 
 def _known(name: str) -> str:

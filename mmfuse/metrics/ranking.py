@@ -60,7 +60,7 @@ def weighted_average_precision(score: Floats, positive: Floats, weight: Floats) 
 
 def class_auc(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
     """(replicates, columns) AUC of each class against the other classes of its label."""
-    out = _by_class(weighted_auc, p, targets, labels, weight, _one_of_two)
+    out = _by_class(weighted_auc, p, targets, labels, weight, one_of_two)
     for part in labels.slices.values():
         if part.stop - part.start == 2:  # one probability is one minus the other, so both have the same AUC
             out[:, part] = np.nanmax(out[:, part], axis=1, keepdims=True, initial=-1.0)
@@ -72,7 +72,7 @@ def class_average_precision(p: Floats, targets: Ints, labels: Labels, weight: Fl
     return _by_class(weighted_average_precision, p, targets, labels, weight, lambda label: label.classes)
 
 
-def _one_of_two(label: Label) -> tuple[str, ...]:
+def one_of_two(label: Label) -> tuple[str, ...]:
     """The positive class where there are two, else all."""
     return (label.positive,) if len(label.classes) == 2 else label.classes
 
@@ -121,4 +121,4 @@ def counted_average_precision(p: Floats, targets: Ints, labels: Labels, weight: 
 
 
 def _of_interest(p: Floats, targets: Ints, labels: Labels, weight: Floats | None) -> Floats:
-    return _by_class(weighted_average_precision, p, targets, labels, weight, _one_of_two)
+    return _by_class(weighted_average_precision, p, targets, labels, weight, one_of_two)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -120,9 +121,23 @@ class Metric(Part):
         """
         return False
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it compares cases with one another (as an AUC does): over folds, whose scores come from several
+        networks, it is then the mean of its values within each.
+        """
+        return False
+
     def suits(self, labels: Labels) -> bool:
         """Whether it has a meaning for these labels; where not, evaluations leave it out."""
         return True
+
+    def trivial(self, labels: Labels, prior: Floats) -> Mapping[str, Floats]:
+        """{name: (columns,) probabilities} of constant predictors that evaluations show beside this metric, so that it
+        is seen what no knowledge at all earns. `prior` (columns,) are the shares of classes in `train`; `majority` and
+        `prior` always stand there.
+        """
+        return {}
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         """`p` (cases, columns) probabilities, NaN where the source abstains, `targets` (cases, labels), -1 unknown,

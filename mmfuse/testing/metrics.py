@@ -131,6 +131,29 @@ def does_not_mind_the_order_of_cases(part: Metric, given: Given) -> None:
     need(_same(one, other), "moves with the order of cases", "the same value in any order")
 
 
+def its_trivial_predictors_are_probabilities(part: Metric, given: Given) -> None:
+    labels = _labels_of(part, given)
+    prior = labels.normalise(np.arange(1, labels.columns + 1, dtype=float))
+    _, targets, _ = _problem(part, given)
+    for name, p in dict(part.trivial(labels, prior)).items():
+        p = np.asarray(p, dtype=float)
+        need(
+            p.shape == (labels.columns,),
+            f"trivial predictor '{name}' has shape {p.shape}",
+            f"({labels.columns},): one probability a column, the same for every case",
+        )
+        sums = [float(p[columns].sum()) for columns in labels.slices.values()]
+        need(
+            bool((p >= 0).all() and np.allclose(sums, 1)),
+            f"trivial predictor '{name}' sums to {sums} over the classes of each label",
+            "probabilities that sum to one within each label",
+            "labels.normalise(weights) makes them so",
+        )
+        values = part.score(np.broadcast_to(p, (_CASES, labels.columns)), targets, labels, np.ones((1, _CASES)))
+        width = len(labels) if part.by_label else 1
+        need(np.shape(values) == (1, width), f"cannot score its trivial predictor '{name}'", f"(1, {width})")
+
+
 CHECKS: dict[str, tuple[Any, ...]] = {
     "metric": (
         suits_some_labels,
@@ -140,5 +163,6 @@ CHECKS: dict[str, tuple[Any, ...]] = {
         prefers_right_answers,
         comes_to_its_ideal_for_honest_probabilities,
         does_not_mind_the_order_of_cases,
+        its_trivial_predictors_are_probabilities,
     ),
 }

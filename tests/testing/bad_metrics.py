@@ -86,6 +86,13 @@ class SuitsNobody(Accuracy):
         return False
 
 
+class NoPredictor(Accuracy):
+    """Names a trivial predictor that is no probability."""
+
+    def trivial(self, labels, prior):
+        return {"zeros": np.zeros(labels.columns)}
+
+
 class WrongIdeal(Accuracy):
     """Names an ideal that honest probabilities do not come to."""
 

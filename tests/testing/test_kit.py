@@ -86,6 +86,7 @@ BAD = {
     "gives one value a replicate and label": [bad_metrics.OneNumber(), bad_metrics.TooWide()],
     "suits some labels": [bad_metrics.SuitsNobody()],
     "comes to its ideal for honest probabilities": [bad_metrics.WrongIdeal()],
+    "its trivial predictors are probabilities": [bad_metrics.NoPredictor()],
     "weighs cases": [bad_metrics.Weightless()],
     "lets unknown and silent cases weigh nothing": [bad_metrics.CountsUnknown()],
     "prefers right answers": [bad_metrics.UpsideDown()],
