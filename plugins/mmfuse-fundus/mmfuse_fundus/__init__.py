@@ -9,14 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmfuse import Part, hookimpl
+from mmfuse_fundus.metrics import OdirAuc, OdirF1, OdirKappa, OdirOfficial
+from mmfuse_fundus.odir5k.adapter import Odir5k
 
-__all__ = ["mmfuse_parts", "mmfuse_recipes"]
+__all__ = ["Odir5k", "OdirAuc", "OdirF1", "OdirKappa", "OdirOfficial", "mmfuse_parts", "mmfuse_recipes"]
 
 
 @hookimpl
 def mmfuse_parts() -> list[type[Part]]:
     """Every part of the plugin."""
-    return []
+    return [Odir5k, OdirOfficial, OdirKappa, OdirF1, OdirAuc]
 
 
 @hookimpl
