@@ -41,6 +41,7 @@ _DOOR = {
     "mmfuse.data.cases": ("Cases", "Rows"),
     "mmfuse.data.splits": ("assign", "fold_numbers"),
     "mmfuse.data.audit": ("Finding", "audit"),
+    "mmfuse.data.cautions": ("cautions",),
     "mmfuse.data.describe": ("describe",),
     "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
     "mmfuse.net.altering": ("Alter", "Reading", "exchanged"),

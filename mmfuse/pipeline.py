@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
+from mmfuse.data.cautions import cautions
 from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
 from mmfuse.data.splits import assign
@@ -83,6 +84,8 @@ class Pipeline:
         split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
         split = checked_split(split, len(cases))
         refuse_unlearnable(cases, split, self.watch)
+        for caution in cautions(self.spec, cases, split):
+            self.watch(Notice(str(caution), "warning"))
         column_faults(cases, self.wiring.inputs).raise_as(TableError)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         plan, needed = self.spec.plan, self._needs_folds(split)

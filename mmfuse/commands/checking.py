@@ -67,6 +67,7 @@ def check(
         split = mmfuse.assign(table, loaded.card.split, app.watch)
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
+            findings += mmfuse.cautions(loaded, table, split)
             if probes:
                 findings += mmfuse.probe(table, split, files=files, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mmfuse.knobs import Part
-from mmfuse.labels import Floats, Labels
+from mmfuse.labels import Floats, Ints, Labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,6 +107,13 @@ class Head(Part):
 
     role: ClassVar[str] = "head"
 
+    def cautions(self, labels: Labels, targets: Ints) -> tuple[str, ...]:
+        """What the user should know before it learns from these training cases; `targets` (cases, labels), -1 unknown.
+
+        Told as warnings, by `check` and before training.
+        """
+        return ()
+
     def build(self, width: int, labels: Labels) -> nn.Module:
         """A module: (batch, width) → `Scores`; a bare (batch, columns) counts as its logits."""
         raise NotImplementedError
@@ -116,6 +123,13 @@ class Loss(Part):
     """What training makes small."""
 
     role: ClassVar[str] = "loss"
+
+    def cautions(self, labels: Labels, targets: Ints) -> tuple[str, ...]:
+        """What the user should know before it learns from these training cases; `targets` (cases, labels), -1 unknown.
+
+        Told as warnings, by `check` and before training.
+        """
+        return ()
 
     def build(self, labels: Labels, counts: Floats) -> nn.Module:
         """A module: `(outputs: Outputs, targets: (batch, labels) int64 with -1 unknown, progress: float in [0, 1])` →

@@ -1,0 +1,28 @@
+"""What the plan's parts have to say of the training cases before anything learns from them (`Head.cautions`,
+`Loss.cautions`): a part knows best what it cannot do. It is told, not refused: the user decides.
+"""
+
+from __future__ import annotations
+
+from mmfuse.data.cases import Cases
+from mmfuse.data.findings import Finding
+from mmfuse.data.splits import Names
+from mmfuse.errors import placed
+from mmfuse.spec import Spec
+
+
+def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
+    """Warnings of head and loss about the cases that are `train` in `split` (n,).
+
+    Raises: SpecError from a part that cannot answer these labels at all.
+    """
+    head = "" if spec.plan.network == "" else spec.plan.network.head
+    loss = spec.plan.training.loss
+    targets = cases.targets[split == "train"]
+    findings = []
+    for where, part in (("network.head", head), ("training.loss", loss)):
+        if head == "" or part == "":  # without a head nothing learns from labels
+            continue
+        with placed(where, where):
+            findings += [Finding("warning", where, text) for text in part.cautions(cases.labels, targets)]
+    return findings
