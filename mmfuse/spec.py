@@ -20,6 +20,7 @@ from mmfuse.parts import (
     Head,
     Loss,
     Modality,
+    Pretext,
     SecondStage,
 )
 
@@ -123,6 +124,10 @@ class SplitSection(Node):
     """A column whose `values` become `test` whole (a site, a device)."""
     values: Words = ()
     """Of `leave_out`."""
+    labelled: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the `train` cases that training may use, drawn by group and stratified; the others are in no split.
+    Pretraining reads them all: it reads no label.
+    """
 
 
 class SourceSection(Node):
@@ -173,6 +178,8 @@ class AugmentLine(Line):
     part: Augmentation
     on: Names
     """Image modalities, or a use."""
+    tied: bool = True
+    """False: each of the modalities draws for itself."""
 
 
 class EncoderLine(Line):
@@ -258,8 +265,14 @@ class TrainingSection(Node):
     """Chance, per case and present modality, that it is hidden; at least one is kept."""
     folds: Annotated[int, Field(ge=2)] | FoldColumn = 5
     """How many networks speak out of fold; or a column that says who is in which fold."""
+    cache_limit: Annotated[float, Field(ge=0)] = 20.0
+    """GB (10⁹ bytes) that the features of frozen encoders may take on disk for one network's cases; where they would
+    take more, the encoder runs each epoch. 0: it always does.
+    """
     serve: Literal["refit", "folds"] = "refit"
     """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
+    transductive: bool = False
+    """Whether pretraining reads `test` cases too, without their labels; every result that rests on it says so."""
 
 
 class PredictionSection(Node):
@@ -273,6 +286,20 @@ class PredictionSection(Node):
     """By label, from when on a case is called positive: `"sensitivity >= 0.95"` (or specificity, ppv, npv), fitted on
     `valid` for every source.
     """
+
+
+class PretextLine(Line):
+    """One step of pretraining: an objective without labels, and how it is learnt. What is 0 is as [training] says."""
+
+    part: Pretext
+    epochs: Annotated[int, Field(ge=0)] = 0
+    """Passes over the cases."""
+    batch: Annotated[int, Field(ge=0)] = 0
+    """Cases a batch."""
+    lr: Annotated[float, Field(ge=0)] = 0.0
+    """The largest learning rate."""
+    hold_encoders: bool = False
+    """The encoders stay as they are (in eval mode); fusion and heads learn."""
 
 
 class DecisionLine(Line):
@@ -297,6 +324,8 @@ class Plan(Node):
     """All randomness is derived from it, by name."""
     augment: dict[str, AugmentLine] = {}  # noqa: RUF012
     network: NetworkSection | Literal[""] = ""
+    pretexts: dict[str, PretextLine] = {}  # noqa: RUF012
+    """What `mmfuse pretrain` does, in this order, with one network."""
     training: TrainingSection = TrainingSection()
     prediction: PredictionSection = PredictionSection()
     decisions: dict[str, DecisionLine] = {}  # noqa: RUF012

@@ -39,6 +39,7 @@ _BATCH_SECONDS = 2.0
 Array = NDArray[Any]
 Slots = NDArray[np.int64]
 Made = Iterable[tuple[Sequence[int], Array]]
+Several = Iterable[tuple[Sequence[int], Sequence[Array]]]
 
 
 def stores() -> tuple[Path, ...]:
@@ -118,18 +119,12 @@ class Store:
 
         Raises: RunError if the disk is full or refuses; whatever `make` raises.
         """
-        first: dict[str, int] = {}
-        for position, key in enumerate(keys):
-            if key:
-                first.setdefault(key, position)
+        (slots,) = get_together((self,), keys, lambda missing: ((some, (rows,)) for some, rows in make(missing)))
+        return slots
+
+    def _found(self, keys: Sequence[str]) -> dict[str, int]:
         with clearly(self.folder), reading(self.folder / _INDEX) as database:
-            slots = _slots(database, list(first))
-        missing = [position for key, position in first.items() if key not in slots]
-        if missing:
-            for pieces in self._batches(make(missing)):
-                with clearly(self.folder):
-                    slots |= self._write([([keys[position] for position in some], rows) for some, rows in pieces])
-        return np.array([slots.get(key, -1) for key in keys], dtype=np.int64)
+            return _slots(database, keys)
 
     def take(self, slots: Slots) -> Array:
         """(len(slots), *shape) the rows at these slots, in memory; zeros for slot -1."""
@@ -212,21 +207,45 @@ class Store:
             database.executemany("INSERT INTO rows VALUES (?, ?)", placed.items())
         return slots | placed
 
-    def _batches(self, made: Made) -> Iterator[list[tuple[Sequence[int], Array]]]:
-        """What was made, gathered until it is worth a transaction (each waits for the disk)."""
-        pieces: list[tuple[Sequence[int], Array]] = []
-        begun, count = time.monotonic(), 0
-        for some, rows in made:
-            if rows.shape != (len(some), *self.shape) or rows.dtype != self.dtype:
-                expected = f"{(len(some), *self.shape)} {self.dtype}"
-                raise ValueError(f"rows of {rows.shape} {rows.dtype} were made where {expected} was expected")
-            pieces.append((some, rows))
-            count += len(some)
-            if count * self._row >= _BATCH_BYTES or time.monotonic() - begun > _BATCH_SECONDS:
-                yield pieces
-                pieces, begun, count = [], time.monotonic(), 0
-        if pieces:
+    def refuse_unfit(self, count: int, rows: Array) -> None:
+        """Raises: ValueError unless these are `count` rows of this store."""
+        if rows.shape != (count, *self.shape) or rows.dtype != self.dtype:
+            expected = f"{(count, *self.shape)} {self.dtype}"
+            raise ValueError(f"rows of {rows.shape} {rows.dtype} were made where {expected} was expected")
+
+
+def get_together(stores: Sequence[Store], keys: Sequence[str], make: Callable[[list[int]], Several]) -> list[Slots]:
+    """`Store.get` of several stores whose rows are made together: `make` is asked for what any of them lacks and yields
+    (positions, an array for each store)."""
+    first: dict[str, int] = {}
+    for position, key in enumerate(keys):
+        if key:
+            first.setdefault(key, position)
+    found = [store._found(list(first)) for store in stores]
+    missing = [position for key, position in first.items() if not all(key in slots for slots in found)]
+    if missing:
+        for pieces in _batches(stores, make(missing)):
+            named = [([keys[position] for position in some], arrays) for some, arrays in pieces]
+            for i, store in enumerate(stores):
+                with clearly(store.folder):
+                    found[i] |= store._write([(some, arrays[i]) for some, arrays in named])
+    return [np.array([slots.get(key, -1) for key in keys], dtype=np.int64) for slots in found]
+
+
+def _batches(stores: Sequence[Store], made: Several) -> Iterator[list[tuple[Sequence[int], Sequence[Array]]]]:
+    """What was made, gathered until it is worth a transaction (each waits for the disk)."""
+    pieces: list[tuple[Sequence[int], Sequence[Array]]] = []
+    begun, held = time.monotonic(), 0
+    for some, arrays in made:
+        for store, rows in zip(stores, arrays, strict=True):
+            store.refuse_unfit(len(some), rows)
+            held += rows.nbytes
+        pieces.append((some, arrays))
+        if held >= _BATCH_BYTES or time.monotonic() - begun > _BATCH_SECONDS:
             yield pieces
+            pieces, begun, held = [], time.monotonic(), 0
+    if pieces:
+        yield pieces
 
 
 def _bytes_of(rows: Array) -> memoryview:

@@ -33,8 +33,8 @@ def answer(
     run predicts should not depend on the device beyond rounding. With `altered`, `data` knows no features."""
     network.eval()
     device = next(network.parameters()).device
-    images = bool(data.images - set(data.vectors))
-    jobs = in_order(index, answering_batch(batch, device, images))
+    heavy = data.heavy
+    jobs = in_order(index, answering_batch(batch, device, heavy))
 
     def read(some: Index) -> Batch:
         return read_batch(data, some, views, pin=device.type == "cuda")
@@ -45,14 +45,14 @@ def answer(
             on_device = altered_batch(on_device, data.ids, altered)
         for i, view in enumerate(views):
             inputs = {m: VIEWS[view](t) if m in data.images else t for m, t in on_device.inputs.items()}
-            outputs = module(inputs, on_device.present, on_device.vectors_of(view))
+            outputs = module(inputs, on_device.present, on_device.known_of(view))
             for source, scores in outputs.scores.items():
                 found[source][i] = scores.logits.cpu().numpy()
         return found
 
     out, done = blank_scores(network.sources, len(views), len(index), network.columns), 0
     meter = Meter(watch, "predicting", len(index))
-    for job, found in zip(jobs, answers(network, read, logits, jobs, device, images), strict=True):
+    for job, found in zip(jobs, answers(network, read, logits, jobs, device, heavy), strict=True):
         for source, scores in found.items():
             out[source][:, done : done + len(job)] = scores
         done += len(job)

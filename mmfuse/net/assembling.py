@@ -1,5 +1,8 @@
 """What each network reads of some cases, read once: networks whose readers learnt the same (images: all of them) share
-blocks and vectors."""
+blocks and features.
+
+What is kept of frozen encoders is measured first and told; above `training.cache_limit` an encoder runs each epoch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmfuse.data.inputs import read_inputs
-from mmfuse.events import Watch
+from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
 from mmfuse.net.batches import NetworkData
-from mmfuse.net.embeddings import Vectors, frozen_vectors
+from mmfuse.net.embeddings import bytes_of, frozen_features
+from mmfuse.net.features import VECTOR, level_shapes
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
 from mmfuse.parts import Reader
@@ -33,12 +38,9 @@ def fit_readers(spec: Spec, wiring: Wiring, cases: Cases, train: Ints) -> Reader
     return {name: modality.fit(cases.rows(train)) for name, modality in modalities.items()}
 
 
-def known_once(spec: Spec, wiring: Wiring, modality: str) -> bool:
-    """Whether only the vectors of a modality's encoder are read and never change: frozen, and the fusion needs no more
-    than vectors."""
-    network = spec.plan.network
-    vectors_do = network != "" and (network.fusion == "" or set(network.fusion.needs) <= {"vector"})
-    return vectors_do and wiring.encoders[modality][1].frozen is True
+def known_once(wiring: Wiring, modality: str) -> bool:
+    """Whether a modality's encoder never changes, so that its features are computed once."""
+    return wiring.encoders[modality][1].frozen is True
 
 
 def image_modalities(spec: Spec, wiring: Wiring) -> frozenset[str]:
@@ -52,7 +54,8 @@ class Assembler:
     def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> None:
         self._spec, self._wiring, self._cases, self._watch = spec, wiring, cases, watch
         self._blocks: dict[str, list[tuple[Reader, Block]]] = {}
-        self._vectors: dict[tuple[str, int, str], Vectors] = {}
+        self._features: dict[tuple[str, int, str, tuple[str, ...]], dict[str, Block]] = {}
+        self._told: set[str] = set()
 
     def blocks(self, readers: Mapping[str, Reader]) -> dict[str, Block]:
         """{modality: all cases, as its reader reads them}."""
@@ -63,43 +66,92 @@ class Assembler:
         return {modality: block for modality, block in found.items() if block is not None}
 
     def data(self, network: FusionNetwork, readers: Mapping[str, Reader], views: Sequence[str]) -> NetworkData:
-        """What `network` reads: blocks, and instead of them the vectors of encoders that never change, as they are (so
+        """What `network` reads: blocks, and instead of them the features of encoders that never change, as they are (so
         it trains) and under all `views`."""
         blocks, images = self.blocks(readers), image_modalities(self._spec, self._wiring)
-        vectors = {
-            modality: {
-                view: self.vectors(network, modality, readers[modality], blocks[modality], view)
-                for view in dict.fromkeys((IDENTITY, *(views if modality in images else ())))
-            }
-            for modality in blocks
-            if known_once(self._spec, self._wiring, modality)
+        seen = {m: tuple(dict.fromkeys((IDENTITY, *(views if m in images else ())))) for m in blocks}
+        frozen = frozenset(m for m in blocks if known_once(self._wiring, m))
+        known = {
+            m: {view: self.features(network, m, readers[m], blocks[m], view) for view in seen[m]}
+            for m in self._kept(network, {m: blocks[m] for m in sorted(frozen)}, seen)
         }
-        return NetworkData(self._cases.ids, self._cases.targets, blocks, images, vectors)
+        return NetworkData(self._cases.ids, self._cases.targets, blocks, images, known, frozen)
 
     def unknown(self, readers: Mapping[str, Reader]) -> NetworkData:
         """The same with nothing known beforehand: every encoder runs."""
         blocks, images = self.blocks(readers), image_modalities(self._spec, self._wiring)
         return NetworkData(self._cases.ids, self._cases.targets, blocks, images)
 
-    def vectors(self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str) -> Vectors:
-        """(n, width) vectors of a frozen encoder. Its weights are the same in every network of a plan."""
-        key = (modality, id(block), view)
-        if key not in self._vectors:
-            self._vectors[key] = frozen_vectors(
+    def features(
+        self,
+        network: FusionNetwork,
+        modality: str,
+        reader: Reader,
+        block: Block,
+        view: str,
+        levels: tuple[str, ...] = (),
+    ) -> dict[str, Block]:
+        """{level: (n, …)} features of a frozen encoder: `levels`, or all that are read of it. Its weights are the same
+        in every network of a plan."""
+        levels = levels or network.reads[modality]
+        key = (modality, id(block), view, levels)
+        if key not in self._features:
+            self._features[key] = frozen_features(
                 network.encoder(modality),
                 self._wiring.encoders[modality][1].part,
                 block,
                 reader,
                 view=view,
-                width=network.widths[modality],
+                flow=network.flows[modality],
+                levels=levels,
                 batch=self._spec.plan.prediction.batch,
                 what=modality,
                 watch=self._watch,
             )
-        return self._vectors[key]
+        return self._features[key]
+
+    def vectors(
+        self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str
+    ) -> NDArray[np.float32]:
+        """(n, width) vectors of a frozen encoder."""
+        return self.features(network, modality, reader, block, view, (VECTOR,))[VECTOR].take(slice(None))
+
+    def _kept(
+        self, network: FusionNetwork, blocks: Mapping[str, Block], views: Mapping[str, Sequence[str]]
+    ) -> list[str]:
+        """Those of the frozen modalities whose features are kept: the largest are left out until the rest fits."""
+        sizes = {m: _bytes(network, m, block) * len(views[m]) for m, block in blocks.items()}
+        limit, kept = self._spec.plan.training.cache_limit * 1e9, sorted(sizes, key=lambda m: (sizes[m], m))
+        allowed = f"training.cache_limit = {self._spec.plan.training.cache_limit:g} GB"
+        while kept and sum(sizes[m] for m in kept) > limit:
+            left = kept.pop()
+            size = f"{_what(network, left)} would take {sizes[left] / 1e9:.3g} GB"
+            self._tell(f"{left}: {size}, more than is left of {allowed}: its frozen encoder runs each epoch")
+        large = [m for m in kept if set(network.reads[m]) != {VECTOR}]
+        if large:
+            words = "; ".join(f"{m}: {_what(network, m)} {sizes[m] / 1e9:.3g} GB" for m in sorted(large))
+            self._tell(f"frozen features kept on disk: {words} ({allowed})")
+        return sorted(kept)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._watch(Notice(text))
 
     def _held(self, modality: str, reader: Reader) -> Block | None:
         return next((block for other, block in self._blocks.get(modality, ()) if same(other, reader)), None)
+
+
+def _bytes(network: FusionNetwork, modality: str, block: Block) -> int:
+    """What the features of the distinct contents of a block take on disk."""
+    rows = len(np.unique(block.keys[block.present]))
+    return rows * bytes_of(network.flows[modality], network.reads[modality])
+
+
+def _what(network: FusionNetwork, modality: str) -> str:
+    """In words, with the shape of one case: `vector 1280, map1 320×7×7`."""
+    shapes = level_shapes(network.flows[modality])
+    return ", ".join(f"{level} {'×'.join(map(str, shapes[level]))}" for level in network.reads[modality])
 
 
 def same(one: Reader, other: Reader) -> bool:

@@ -14,15 +14,16 @@ from mmfuse.wiring import Wiring
 
 
 class Augmenter:
-    """Changes the images of a batch in training. Modalities of which only cached vectors are read (`skip`) are left
+    """Changes the images of a batch in training. Modalities whose encoders are frozen (`skip`) are left
     alone."""
 
     def __init__(self, wiring: Wiring, skip: Collection[str], device: torch.device) -> None:
         self._lines: list[tuple[str, nn.Module, tuple[str, ...]]] = []
         for line, modalities in wiring.augment:
             named = tuple(m for m in modalities if m in wiring.encoders and m not in skip)
-            if named:
-                self._lines.append((line.part.name, line.part.build().to(device), named))
+            for together in [named] if line.tied else [(modality,) for modality in named]:
+                if together:
+                    self._lines.append((line.part.name, line.part.build().to(device), together))
 
     @torch.no_grad()
     def change(self, batch: Batch, generator: torch.Generator) -> None:

@@ -1,5 +1,7 @@
-"""From blocks of cases to batches on the device: shuffled or in order, images scaled to [0,
-1] there."""
+"""From blocks of cases to batches on the device: shuffled or in order, images scaled to [0, 1] there.
+
+Known features of frozen encoders are read like inputs, batch by batch from the disk: never the whole set at once.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmfuse.labels import Ints
+from mmfuse.net.features import VECTOR
 from mmfuse.net.views import IDENTITY
 
 if TYPE_CHECKING:
@@ -31,8 +34,10 @@ class NetworkData:
     """Of every encoded modality."""
     images: frozenset[str]
     """The modalities that views and augmentations apply to."""
-    vectors: Mapping[str, Mapping[str, NDArray[np.float32]]] = field(default_factory=dict)
-    """{modality: {view: (n, width)}} known features of frozen encoders; their blocks are not read."""
+    known: Mapping[str, Mapping[str, Mapping[str, Block]]] = field(default_factory=dict)
+    """{modality: {view: {level: block}}} known features of frozen encoders; their inputs are not read."""
+    still: frozenset[str] = frozenset()
+    """The modalities that augmentations leave alone: their encoders are frozen."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,6 +45,12 @@ class NetworkData:
     @property
     def present(self) -> dict[str, NDArray[np.bool_]]:
         return {modality: block.present for modality, block in self.blocks.items()}
+
+    @property
+    def heavy(self) -> bool:
+        """Whether a network works on more than vectors: images, known maps or tokens."""
+        levels = {level for views in self.known.values() for by in views.values() for level in by}
+        return bool(self.images - set(self.known)) or bool(levels - {VECTOR})
 
     @property
     def anything(self) -> NDArray[np.bool_]:
@@ -55,15 +66,15 @@ class Batch:
         self,
         index: Index,
         inputs: dict[str, Tensor],
-        vectors: dict[str, dict[str, Tensor]],
+        known: dict[str, dict[str, dict[str, Tensor]]],
         present: dict[str, Tensor],
         targets: Tensor,
     ) -> None:
         self.index = index
         """Positions among the cases."""
         self.inputs = inputs
-        self.vectors = vectors
-        """By modality, then view."""
+        self.known = known
+        """By modality, view and level."""
         self.present = present
         """On the CPU: looking at masks there costs no wait."""
         self.targets = targets
@@ -74,12 +85,20 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """On the device, as floats."""
         inputs = {modality: to_floats(tensor.to(device, non_blocking=True)) for modality, tensor in self.inputs.items()}
-        vectors = {m: {v: t.to(device, non_blocking=True) for v, t in by.items()} for m, by in self.vectors.items()}
-        return Batch(self.index, inputs, vectors, self.present, self.targets.to(device, non_blocking=True))
+        known = {
+            modality: {view: _on(device, levels) for view, levels in views.items()}
+            for modality, views in self.known.items()
+        }
+        return Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
 
-    def vectors_of(self, view: str) -> dict[str, Tensor]:
-        """Known vectors by modality; those of a modality that is no image are the same in all views."""
-        return {modality: by[view if view in by else IDENTITY] for modality, by in self.vectors.items()}
+    def known_of(self, view: str) -> dict[str, dict[str, Tensor]]:
+        """Known features by modality and level; those of a modality that is no image are the same in all views."""
+        return {modality: by[view if view in by else IDENTITY] for modality, by in self.known.items()}
+
+
+def _on(device: torch.device, levels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was kept as float16 is worked on as float32."""
+    return {level: tensor.to(device, non_blocking=True).float() for level, tensor in levels.items()}
 
 
 def to_floats(tensor: Tensor) -> Tensor:
@@ -96,11 +115,14 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
         made = torch.from_numpy(np.ascontiguousarray(array))
         return made.pin_memory() if pin else made
 
-    inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.vectors}
-    wanted = {m: views if m in data.images else (IDENTITY,) for m in data.vectors}
-    vectors = {m: {v: tensor(by[v][index]) for v in wanted[m]} for m, by in data.vectors.items()}
+    inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.known}
+    wanted = {m: views if m in data.images else (IDENTITY,) for m in data.known}
+    known = {
+        m: {v: {level: tensor(block.take(index)) for level, block in by[v].items()} for v in wanted[m]}
+        for m, by in data.known.items()
+    }
     present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
-    return Batch(index, inputs, vectors, present, tensor(data.targets[index]))
+    return Batch(index, inputs, known, present, tensor(data.targets[index]))
 
 
 def shuffled(index: Index, size: int, rng: np.random.Generator) -> list[Index]:

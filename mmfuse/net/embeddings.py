@@ -1,7 +1,8 @@
-"""Vectors of frozen encoders: computed once per image and weights, kept on disk, shared by folds, seeds and variants.
+"""Features of frozen encoders: computed once per image and weights, kept on disk, shared by folds, seeds and variants.
 
-They are float32: a vector takes a few kilobytes (maps would not), and then cached and fresh vectors are the same bits.
-No label is in them, so they may cross to second stages.
+Exactly what the fusion declares is kept: vectors as float32 (a few kilobytes), maps and tokens as float16. What is read
+back is what was written, also in the run that wrote it, so that a warm run equals a cold one. No label is in them:
+vectors may cross to second stages.
 """
 
 from __future__ import annotations
@@ -9,101 +10,129 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from mmfuse.data.cache import Store
+from mmfuse.data.cache import Store, get_together
+from mmfuse.data.inputs import Block
 from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
-from mmfuse.net.features import as_features
+from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.weights import content_hash
 from mmfuse.net.working import answering_batch, answers
-from mmfuse.parts import Encoder, Reader
+from mmfuse.parts import Encoder, FlowShape, Reader
 
 if TYPE_CHECKING:
-    from mmfuse.data.inputs import Block
+    from mmfuse.net.features import Features
 
-Vectors = NDArray[np.float32]
+Array = NDArray[Any]
 
 LIBRARIES = ("mmfuse", "torch", "timm")
 """Whose versions part one cache from another."""
 
 
-def frozen_vectors(
+def frozen_features(
     module: nn.Module,
     part: Encoder,
     block: Block,
     reader: Reader,
     *,
     view: str,
-    width: int,
+    flow: FlowShape,
+    levels: Sequence[str],
     batch: int,
     what: str,
     watch: Watch,
-) -> Vectors:
-    """(n, width) vectors of a frozen encoder for all cases of a block, under a test-time view; zeros where the modality
-    is absent.
+) -> dict[str, Block]:
+    """{level: (n, …)} features of a frozen encoder for all cases of a block, under a test-time view; zeros where the
+    modality is absent.
 
-    Where the block knows each case by its content, vectors are found in the cache or put there.
+    Where the block knows each case by its content, features are found in the cache or put there; they are read from it
+    when they are asked for.
     """
+    shapes = level_shapes(flow)
 
-    def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], Vectors]]:
+    def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
         meter = Meter(watch, f"features of {what}" + (f" ({view})" if view != IDENTITY else ""), len(positions))
-        for some, vectors in _run(module, block, np.asarray(positions), view, batch):
+        for some, rows in _run(module, block, np.asarray(positions), view, levels, batch):
             meter.add(len(some))
-            yield some, vectors
+            yield some, rows
 
     present = np.flatnonzero(block.present)
-    if not len(present):
-        return np.zeros((len(block.present), width), np.float32)
-    if all(block.keys[present]):
-        store = Store("vectors", _fingerprint(module, part, reader, view), (width,), "float32")
+    if len(present) and all(block.keys[present]):
+        fingerprint = _fingerprint(module, part, reader, view)
+        stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
         keys = [str(key) if there else "" for key, there in zip(block.keys, block.present, strict=True)]
-        return store.take(store.get(keys, compute))
-    out = np.zeros((len(block.present), width), np.float32)
-    for some, vectors in compute(present.tolist()):
-        out[some] = vectors
-    return out
+        slots = get_together(stores, keys, compute)
+        return {
+            level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)
+        }
+    arrays = {level: np.zeros((len(block.present), *shapes[level]), level_type(level)) for level in levels}
+    for some, rows in compute(present.tolist()) if len(present) else ():
+        for level, made in zip(levels, rows, strict=True):
+            arrays[level][some] = made
+    return {level: Block.memory(array, block.present) for level, array in arrays.items()}
+
+
+def level_type(level: str) -> str:
+    """What a level is kept as."""
+    return "float32" if level == VECTOR else "float16"
+
+
+def bytes_of(flow: FlowShape, levels: Sequence[str]) -> int:
+    """What these levels of one case take on disk."""
+    shapes = level_shapes(flow)
+    return sum(int(np.prod(shapes[level])) * np.dtype(level_type(level)).itemsize for level in levels)
+
+
+def _folder(level: str) -> str:
+    return {VECTOR: "vectors", TOKENS: "tokens"}.get(level, "maps")
 
 
 def _run(
-    module: nn.Module, block: Block, positions: NDArray[np.integer], view: str, batch: int
-) -> Iterator[tuple[list[int], Vectors]]:
-    """Vectors batch by batch, in eval mode and full precision."""
-    device = next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
+    module: nn.Module, block: Block, positions: NDArray[np.integer], view: str, levels: Sequence[str], batch: int
+) -> Iterator[tuple[list[int], list[Array]]]:
+    """Features batch by batch, in eval mode and full precision."""
+    device = _device(module)
     images = block.dtype == np.uint8
     jobs = in_order(positions, answering_batch(batch, device, images))
 
-    def vectors(twin: nn.Module, given: NDArray[np.generic]) -> Vectors:
+    def features(twin: nn.Module, given: NDArray[np.generic]) -> list[Array]:
         on_device = to_floats(torch.from_numpy(given).to(device))
-        return np.asarray(_vector(twin, VIEWS[view](on_device)).cpu().numpy())
+        return _kept(as_features(twin(VIEWS[view](on_device))), levels)
 
-    found = answers(module, block.take, vectors, jobs, device, images)
+    found = answers(module, block.take, features, jobs, device, images)
     yield from ((job.tolist(), some) for job, some in zip(jobs, found, strict=True))
 
 
-def _vector(module: nn.Module, given: Tensor) -> Tensor:
-    return as_features(module(given)).vector.float()
+def _kept(given: Features, levels: Sequence[str]) -> list[Array]:
+    found = levels_of(given)
+    kept = [found[level].float() if level == VECTOR else to_half(found[level]) for level in levels]
+    return [tensor.contiguous().cpu().numpy() for tensor in kept]
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
 def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str) -> str:
-    """All that decides a vector beside the file's content. A plugin's code has no version that could be trusted while
+    """All that decides a feature beside the file's content. A plugin's code has no version that could be trusted while
     it is being written, so the encoder's answer to one fixed input is part of it."""
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     rng = np.random.default_rng(0)
     probe = torch.from_numpy(rng.random((1, *reader.shape), dtype=np.float32))
-    device = next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
+    device = _device(module)
     with torch.inference_mode():
-        answer = _vector(module, probe.to(device)).cpu().numpy()
+        answer = levels_of(as_features(module(probe.to(device))))
     about = {
         "encoder": [type(part).__module__, type(part).__qualname__, part.model_dump(mode="json")],
         "weights": content_hash(module),
-        "answer": [float(f"{value:.2g}") for value in (answer.mean(), answer.std(), np.abs(answer).max())],
+        "answer": {level: _summary(tensor.float().cpu().numpy()) for level, tensor in answer.items()},
         "reader": reader.fingerprint(),
         "shape": list(reader.shape),
         "view": view,
@@ -111,3 +140,7 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str) ->
         "versions": versions,
     }
     return json.dumps(about, sort_keys=True)
+
+
+def _summary(values: Array) -> list[float]:
+    return [float(f"{value:.2g}") for value in (values.mean(), values.std(), np.abs(values).max())]

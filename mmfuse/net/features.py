@@ -1,12 +1,22 @@
 """What flows through the network. Nothing is pooled away that a fusion may want; a bare tensor counts as the first
-field."""
+field.
+
+What an encoder gives is named by level (`vector`, `map0` … from fine to coarse, `tokens`), so that levels can be kept,
+read and filled one by one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from mmfuse.parts import FeatureFusion, FlowShape
+
+VECTOR, TOKENS = "vector", "tokens"
 
 
 class Features(NamedTuple):
@@ -48,6 +58,7 @@ class Outputs(NamedTuple):
     views: dict[str, tuple[Scores, Float[Tensor, "batch"]]]  # noqa: F821, UP037
     """The head's answers from `Fused.views`, with a weight a case; in training only."""
     features: dict[str, Features]
+    """Of a frozen encoder only what the fusion reads, and the vector."""
     fused: Fused
     present: dict[str, Bool[Tensor, "batch"]]  # noqa: F821, UP037
 
@@ -62,3 +73,57 @@ def as_fused(given: Fused | Tensor) -> Fused:
 
 def as_scores(given: Scores | Tensor) -> Scores:
     return given if isinstance(given, Scores) else Scores(given)
+
+
+# ── levels ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def level_shapes(flow: FlowShape) -> dict[str, tuple[int, ...]]:
+    """{level: shape of one case} of all that an encoder gives."""
+    shapes: dict[str, tuple[int, ...]] = {VECTOR: (flow.width,)}
+    shapes |= {f"map{i}": shape for i, shape in enumerate(flow.maps)}
+    return shapes if flow.tokens is None else {**shapes, TOKENS: flow.tokens}
+
+
+def levels_read(fusion: FeatureFusion | str, flow: FlowShape) -> tuple[str, ...]:
+    """The levels that are read of one modality: the vector always (side heads and second stages read it), and what the
+    fusion declares of what there is."""
+    if isinstance(fusion, str):
+        return (VECTOR,)
+    count, read = len(flow.maps), {VECTOR}
+    if "maps" in fusion.needs:
+        named = fusion.map_levels or range(count)
+        read |= {f"map{level % count}" for level in named if -count <= level < count}
+    if TOKENS in fusion.needs:
+        read.add(TOKENS)
+    return tuple(level for level in level_shapes(flow) if level in read)
+
+
+def levels_of(given: Features) -> dict[str, Tensor]:
+    """{level: tensor} of what is there; a map without places is not."""
+    levels = {VECTOR: given.vector, **{f"map{i}": level for i, level in enumerate(given.maps) if level.shape[-1]}}
+    return levels if given.tokens is None else {**levels, TOKENS: given.tokens}
+
+
+def of_levels(levels: Mapping[str, Tensor], flow: FlowShape, attention: Mapping[str, Tensor]) -> Features:
+    """The features with these levels. A map that is not among them keeps its place, and has no places:
+    (batch, channels, 0, 0)."""
+    vector = levels[VECTOR]
+    maps = [levels.get(f"map{i}", vector.new_empty(len(vector), shape[0], 0, 0)) for i, shape in enumerate(flow.maps)]
+    return Features(vector, tuple(maps), levels.get(TOKENS), dict(attention))
+
+
+def as_kept(given: Features, levels: tuple[str, ...], flow: FlowShape) -> Features:
+    """What a cache that keeps `levels` would give back: maps and tokens rounded to float16 (and held within its range),
+    the rest left away. So a frozen encoder that runs gives the same as one that ran before."""
+    found = levels_of(given)
+    kept = {
+        level: found[level] if level == VECTOR else to_half(found[level]).to(given.vector.dtype) for level in levels
+    }
+    return of_levels(kept, flow, given.attention)
+
+
+def to_half(tensor: Tensor) -> Tensor:
+    """Float16; what is beyond its range becomes its largest number."""
+    most = torch.finfo(torch.float16).max
+    return tensor.clamp(-most, most).to(torch.float16)

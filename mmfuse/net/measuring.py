@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmfuse.errors import MmfuseError, PartError
 from mmfuse.labels import Labels
-from mmfuse.net.features import Features, as_features, as_fused, as_scores
+from mmfuse.net.features import TOKENS, Features, as_features, as_fused, as_scores
 from mmfuse.parts import FlowShape, Part
 
 
@@ -63,8 +63,25 @@ def check_head(module: nn.Module, part: Part, width: int, labels: Labels) -> Non
         raise PartError(found, f"(2, {labels.columns}): all classes of all labels", "mend the part", "network.head")
 
 
-def measure_fusion(module: nn.Module, part: Part, blank: Mapping[str, Features]) -> int:
-    """The width of what a fusion gives for `blank` features of 2 cases."""
+def measure_fusion(
+    module: nn.Module, part: Part, blank: Mapping[str, Features], reads: Mapping[str, tuple[str, ...]]
+) -> int:
+    """The width of what a fusion gives for `blank` features of 2 cases.
+
+    Maps and tokens that it does not declare are not there, as with frozen encoders: what would fail only there, after
+    hours, fails here. Raises: PartError.
+    """
     present = {modality: torch.ones(2, dtype=torch.bool) for modality in blank}
-    fused = as_fused(blank_pass(module, part, "network.fusion", blank, present))
-    return vector_width(fused.vector, part, "network.fusion")
+    declared = {modality: _declared(given, reads[modality]) for modality, given in blank.items()}
+    fused = as_fused(blank_pass(module, part, "network.fusion", declared, present))
+    width = vector_width(fused.vector, part, "network.fusion")
+    if not bool(torch.isfinite(fused.vector).all()):
+        found = f"fusion '{part.name}' gives numbers that are not finite for blank features"
+        expected = "finite numbers from what its `needs` and `map_levels` declare"
+        raise PartError(found, expected, "declare every map that is read, or mend the part", "network.fusion")
+    return width
+
+
+def _declared(given: Features, levels: tuple[str, ...]) -> Features:
+    maps = [level if f"map{i}" in levels else level[..., :0, :0] for i, level in enumerate(given.maps)]
+    return given._replace(maps=tuple(maps), tokens=given.tokens if TOKENS in levels else None)

@@ -11,18 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from mmfuse.errors import SpecError, placed
 from mmfuse.labels import Labels
-from mmfuse.net.features import Features, Fused, Outputs, Scores, as_features, as_fused, as_scores
+from mmfuse.net.features import (
+    Features,
+    Fused,
+    Outputs,
+    Scores,
+    as_features,
+    as_fused,
+    as_kept,
+    as_scores,
+    levels_read,
+    of_levels,
+)
 from mmfuse.net.freezing import hold_all, hold_named
 from mmfuse.net.measuring import check_head, measure_encoder, measure_fusion
 from mmfuse.net.presence import Present, single_case_safe
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.standin import StandIn
-from mmfuse.parts import FlowShape
+from mmfuse.parts import FlowShape, Head
 from mmfuse.seeds import derive
 from mmfuse.spec import Spec
 from mmfuse.wiring import FUSED, Wiring
@@ -30,7 +41,10 @@ from mmfuse.wiring import FUSED, Wiring
 ENCODERS = "network.encoders"
 """Where a plan names them."""
 
-NOTHING: Mapping[str, Tensor] = {}
+Levels = Mapping[str, Tensor]
+"""{level: (batch, …)} known features of one modality."""
+
+NOTHING: Mapping[str, Levels] = {}
 
 
 def module_key(name: str) -> str:
@@ -63,12 +77,16 @@ class FusionNetwork(nn.Module):
         self.lines = {modality: line for modality, (_, line) in wiring.encoders.items()}
         self.keys = {m: module_key(word if line.share else m) for m, (word, line) in wiring.encoders.items()}
         """The encoder of each modality, as a key of `encoders`."""
-        self.encoders, self.standins, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.encoders, self.standins = nn.ModuleDict(), nn.ModuleDict()
         self._held_layers: list[nn.Module] = []
         seeds = _Seeds(spec.plan.seed, name)
         flows = {modality: self._add_encoder(modality, shapes, wiring, seeds) for modality in self.modalities}
+        self.flows = flows
+        """What each modality's encoder was seen to give."""
         self.widths = {modality: flow.width for modality, flow in flows.items()}
         """Of each modality's vector."""
+        self.reads = {modality: levels_read(section.fusion, flow) for modality, flow in flows.items()}
+        """The levels that are read of each modality."""
         self.standins.update({module_key(modality): StandIn(flow) for modality, flow in flows.items()})
         self.fusion: nn.Module | None = None
         width = self.widths[self.modalities[0]]
@@ -77,14 +95,9 @@ class FusionNetwork(nn.Module):
                 self.fusion = section.fusion.build(flows)
             who = Present(torch.ones(2, dtype=torch.bool), torch.device("cpu"))
             blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
-            width = measure_fusion(self.fusion, section.fusion, blank)
+            width = measure_fusion(self.fusion, section.fusion, blank, self.reads)
         widths = {source: width if source == FUSED else self.widths[source] for source in self.sources}
-        for source in self.sources:
-            if section.head != "":
-                with seeds.of("head", source):
-                    head = section.head.build(widths[source], labels)
-                check_head(head, section.head, widths[source], labels)
-                self.heads[module_key(source)] = head
+        self.heads = nn.ModuleDict({} if section.head == "" else _heads(section.head, widths, labels, seeds))
         self.train()
 
     # ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,17 +153,17 @@ class FusionNetwork(nn.Module):
         self,
         inputs: Mapping[str, Tensor],
         present: Mapping[str, Bool[Tensor, batch]],  # noqa: F821
-        vectors: Mapping[str, Float[Tensor, "batch width"]] = NOTHING,
+        known: Mapping[str, Levels] = NOTHING,
     ) -> Outputs:
-        """`inputs` {modality: (batch, *shape) float}; what stands at an absent row is never looked at. `vectors`
-        {modality: (batch, width)} are known features of frozen encoders, which then do not run. Logits are float32, NaN
+        """`inputs` {modality: (batch, *shape) float}; what stands at an absent row is never looked at. `known`
+        {modality: {level: (batch, …)}} are features of frozen encoders, which then do not run. Logits are float32, NaN
         where a source abstains."""
         device = next(self.standins.parameters()).device
         who = {modality: Present(present[modality], device) for modality in self.modalities}
         anyone = Present(torch.stack([present[modality] for modality in self.modalities]).any(dim=0), device)
         features = {}
         for modality in self.modalities:
-            given = self._encode(modality, inputs, vectors, who[modality])
+            given = self._encode(modality, inputs, known, who[modality])
             if self.training and given is not None:
                 self.standin(modality).observe(given, who[modality])
             features[modality] = self.standin(modality).fill(given, who[modality])
@@ -168,19 +181,16 @@ class FusionNetwork(nn.Module):
         return Outputs(scores, views, features, fused, {modality: some.mask for modality, some in who.items()})
 
     def _encode(
-        self, modality: str, inputs: Mapping[str, Tensor], vectors: Mapping[str, Tensor], who: Present
+        self, modality: str, inputs: Mapping[str, Tensor], known: Mapping[str, Levels], who: Present
     ) -> Features | None:
         """Features of the present cases; None where there are none, and then the encoder does not run."""
         if who.count == 0:
             return None
-        if modality in vectors:
-            return Features(who.gather(vectors[modality]))
-        encoder = self.encoder(modality)
-        with (
-            single_case_safe(encoder, who.count),
-            torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen(modality)),
-        ):
-            return as_features(encoder(who.gather(inputs[modality])))
+        flow = self.flows[modality]
+        if modality in known:
+            return of_levels({level: who.gather(tensor) for level, tensor in known[modality].items()}, flow, {})
+        given = _encoded(self.encoder(modality), who.gather(inputs[modality]), self.is_frozen(modality))
+        return as_kept(given, self.reads[modality], flow) if self.is_frozen(modality) else given
 
     def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
         batch = who[self.modalities[0]].batch
@@ -200,6 +210,26 @@ class _Seeds:
 
     def of(self, *names: str, own: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202  # a context manager
         return own_randomness(derive(self._seed, self._network if own else "frozen", *names))
+
+
+def _heads(part: Head, widths: Mapping[str, int], labels: Labels, seeds: _Seeds) -> dict[str, nn.Module]:
+    """{a source's key: its head} for {source: width of what it reads}."""
+    heads = {}
+    for source, width in widths.items():
+        with seeds.of("head", source):
+            head = part.build(width, labels)
+        check_head(head, part, width, labels)
+        heads[module_key(source)] = head
+    return heads
+
+
+def _encoded(encoder: nn.Module, inputs: Tensor, frozen: bool) -> Features:
+    """What an encoder gives for present cases; through a frozen one goes no gradient."""
+    with (
+        single_case_safe(encoder, len(inputs)),
+        torch.set_grad_enabled(torch.is_grad_enabled() and not frozen),
+    ):
+        return as_features(encoder(inputs))
 
 
 def _answer(head: nn.Module, vector: Tensor, who: Present, columns: int) -> Scores:

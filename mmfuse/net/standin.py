@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmfuse.net.features import Features
+from mmfuse.net.features import Features, level_shapes, levels_of, of_levels
 from mmfuse.net.presence import Present
 from mmfuse.parts import FlowShape
 
@@ -29,11 +29,7 @@ class StandIn(nn.Module):
 
     def __init__(self, flow: FlowShape) -> None:
         super().__init__()
-        self.shapes: dict[str, tuple[int, ...]] = {"vector": (flow.width,)}
-        """Shape of one case, by level."""
-        self.shapes.update({f"map{i}": shape for i, shape in enumerate(flow.maps)})
-        if flow.tokens is not None:
-            self.shapes["tokens"] = flow.tokens
+        self.flow, self.shapes = flow, level_shapes(flow)
         widths = {level: shape[_axis(shape)] for level, shape in self.shapes.items()}
         self.offsets = nn.ParameterDict({level: nn.Parameter(torch.zeros(width)) for level, width in widths.items()})
         for level, width in widths.items():
@@ -42,10 +38,10 @@ class StandIn(nn.Module):
 
     @torch.no_grad()
     def observe(self, given: Features, who: Present) -> None:
-        """Moves the means towards the present cases' features. Levels that were not given (cached vectors come alone)
-        stay."""
+        """Moves the means towards the present cases' features. Levels that were not given (of frozen encoders
+        comes only what is read) stay."""
         rate = torch.where(self.observed, MOMENTUM * who.count / who.batch, 1.0)
-        for level, tensor in _levels(given).items():
+        for level, tensor in levels_of(given).items():
             own = 1 + _axis(self.shapes[level])
             now = tensor.float().mean(dim=[axis for axis in range(tensor.dim()) if axis != own])
             mean = self.get_buffer(f"mean_{level}")
@@ -61,27 +57,15 @@ class StandIn(nn.Module):
     def fill(self, given: Features | None, who: Present) -> Features:
         """The features of the present cases (None: there are none) → features of the whole batch."""
         if given is None:
-            return _features(
-                {level: self.one(level).expand(who.batch, *self.shapes[level]) for level in self.shapes}, {}
-            )
+            levels = {level: self.one(level).expand(who.batch, *self.shapes[level]) for level in self.shapes}
+            return of_levels(levels, self.flow, {})
         if who.count == who.batch:
             return given
         attention = {name: who.spread(tensor, 0.0) for name, tensor in given.attention.items()}
-        return _features(
-            {level: who.spread(tensor, self.one(level)) for level, tensor in _levels(given).items()}, attention
-        )
+        levels = {level: who.spread(tensor, self.one(level)) for level, tensor in levels_of(given).items()}
+        return of_levels(levels, self.flow, attention)
 
 
 def _axis(shape: tuple[int, ...]) -> int:
     """Which axis of one case is the width: channels of a map come first, the width of vectors and tokens last."""
     return 0 if len(shape) == 3 else len(shape) - 1
-
-
-def _levels(given: Features) -> dict[str, Tensor]:
-    levels = {"vector": given.vector, **{f"map{i}": level for i, level in enumerate(given.maps)}}
-    return levels if given.tokens is None else {**levels, "tokens": given.tokens}
-
-
-def _features(levels: dict[str, Tensor], attention: dict[str, Tensor]) -> Features:
-    maps = tuple(tensor for level, tensor in levels.items() if level.startswith("map"))
-    return Features(levels["vector"], maps, levels.get("tokens"), attention)

@@ -1,11 +1,11 @@
-"""Vectors of frozen encoders: computed once, found again by content, never confused."""
+"""Features of frozen encoders: computed once, found again by content, never confused."""
 
 import time
 
 import numpy as np
 import pytest
 import torch
-from tiny_parts import Picture, Side, make_cases, make_spec, two_pictures
+from tiny_parts import Picture, make_cases, make_spec, two_pictures
 from torch import nn
 
 from mmfuse.data.cache import stores
@@ -13,10 +13,10 @@ from mmfuse.data.inputs import Block
 from mmfuse.events import Progress
 from mmfuse.net.assembling import Assembler, fit_readers, known_once, same
 from mmfuse.net.batches import in_order
-from mmfuse.net.embeddings import frozen_vectors
+from mmfuse.net.embeddings import frozen_features
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.working import answering_batch, answers
-from mmfuse.parts import Encoder
+from mmfuse.parts import Encoder, FlowShape
 from mmfuse.wiring import wire
 
 CPU = torch.device("cpu")
@@ -61,7 +61,10 @@ def given():
 
 
 def vectors(module, part, block, reader, view="identity", watch=lambda event: None):
-    return frozen_vectors(module, part, block, reader, view=view, width=3, batch=4, what="one", watch=watch)
+    found = frozen_features(
+        module, part, block, reader, view=view, flow=FlowShape(3), levels=("vector",), batch=4, what="one", watch=watch
+    )
+    return found["vector"].take(slice(None))
 
 
 def test_each_picture_is_encoded_once(given):
@@ -113,19 +116,13 @@ def test_networks_share_what_is_the_same(given):
         network = FusionNetwork(spec, wiring, {"one": (3, 8, 8)}, cases.labels, name).eval()
         found.append(assembler.data(network, readers, ("identity", "flip-y")))
     assert found[0].blocks["one"] is found[1].blocks["one"]
-    assert found[0].vectors["one"]["flip-y"] is found[1].vectors["one"]["flip-y"]
-    assert set(found[0].vectors["one"]) == {"identity", "flip-y"}
+    assert found[0].known["one"]["flip-y"]["vector"] is found[1].known["one"]["flip-y"]["vector"]
+    assert set(found[0].known["one"]) == {"identity", "flip-y"}
 
 
 def test_only_what_never_changes_is_known_once():
-    for frozen, needs, expected in [
-        (True, False, True),
-        (True, True, False),
-        (False, False, False),
-        (("stem",), False, False),
-    ]:
-        spec, wiring = two_pictures(Side(reads_all=needs), frozen=frozen)
-        assert known_once(spec, wiring, "one") is expected
+    for frozen, expected in [(True, True), (False, False), (("stem",), False)]:
+        assert known_once(two_pictures(frozen=frozen)[1], "one") is expected
 
 
 def test_readers_are_compared_by_what_they_learnt():

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tiny_parts import Conv, Flat, Lin, Loud, Numbers, Picture, Side, make_spec, two_pictures
+from tiny_parts import Coarse, Conv, Flat, Lin, Loud, Numbers, Picture, Side, make_spec, two_pictures
 from torch import nn
 
 from mmfuse.errors import PartError, SpecError
+from mmfuse.net.features import Features, as_kept, levels_of
 from mmfuse.net.network import FusionNetwork, module_key
-from mmfuse.parts import Encoder, Head
+from mmfuse.parts import Encoder, FlowShape, Head
 from mmfuse.wiring import wire
 
 SHAPES = {"one": (3, 8, 8), "two": (3, 8, 8), "age": (1,)}
@@ -152,18 +153,51 @@ def test_first_weights_have_seeds_of_their_own_and_leave_the_process_alone():
     assert torch.equal(*frozen)
 
 
-def test_a_frozen_encoder_never_moves_and_may_be_replaced_by_its_vectors():
-    network = build(frozen=True).train()
+@pytest.mark.parametrize("fusion", [Side(), Side(reads_all=True), Coarse()])
+def test_a_frozen_encoder_never_moves_and_may_be_replaced_by_its_features(fusion):
+    network = build(fusion, frozen=True).train()
     inputs, present = batch(6)
+    present["one"][2] = False
     before = {key: tensor.clone() for key, tensor in network.encoder("one").state_dict().items()}
     outputs = network(inputs, present)
-    outputs.scores["fused"].logits.sum().backward()
+    outputs.scores["fused"].logits.nan_to_num().sum().backward()
     assert all(torch.equal(before[key], tensor) for key, tensor in network.encoder("one").state_dict().items())
     assert all(parameter.grad is None for parameter in network.encoder("one").parameters())
-    vectors = {modality: outputs.features[modality].vector for modality in ("one", "two")}
-    twin = build(frozen=True).train()
-    given = twin({"age": inputs["age"]}, present, vectors)
-    assert torch.equal(given.scores["fused"].logits, outputs.scores["fused"].logits)
+    known = {m: levels_of(outputs.features[m]) for m in ("one", "two")}
+    assert known.keys() <= network.reads.keys()
+    assert all(tuple(levels) == network.reads[m] for m, levels in known.items())
+    twin = build(fusion, frozen=True).train()
+    given = twin({"age": inputs["age"]}, present, known)
+    for source, scores in outputs.scores.items():
+        torch.testing.assert_close(given.scores[source].logits, scores.logits, rtol=0, atol=0, equal_nan=True)
+    states = network.state_dict(), twin.state_dict()
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_map_that_is_not_read_keeps_its_place_without_places():
+    network = build(Coarse(), frozen=True)
+    assert network.reads == {"one": ("vector", "map1"), "two": ("vector", "map1"), "age": ("vector",)}
+    features = network(*batch(5)).features["one"]
+    assert [tuple(level.shape) for level in features.maps] == [(5, 4, 0, 0), (5, 4, 2, 2)]
+    assert features.tokens is None
+    trained = build(Coarse())(*batch(5)).features["one"]
+    assert [tuple(level.shape) for level in trained.maps] == [(5, 4, 8, 8), (5, 4, 2, 2)]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_fusion_that_reads_more_than_it_declares_is_refused_before_anything_is_trained(frozen):
+    with pytest.raises(PartError, match=r"'coarse'[\s\S]*map_levels|blank input"):
+        build(Coarse(declares=(0,)), frozen=frozen)
+
+
+def test_kept_maps_are_rounded_and_held_within_float16():
+    flow = FlowShape(2, ((1, 1, 2),), (1, 2))
+    given = Features(torch.tensor([[1 / 3, 1e6]]), (torch.tensor([[[[1e6, 1 / 3]]]]),), torch.tensor([[[-1e9, 1.0]]]))
+    kept = as_kept(given, ("vector", "map0", "tokens"), flow)
+    assert torch.equal(kept.vector, given.vector)
+    assert kept.maps[0].flatten().tolist() == [65504.0, float(np.float16(1 / 3))]
+    assert kept.tokens.flatten().tolist() == [-65504.0, 1.0]
+    assert kept.maps[0].dtype == torch.float32
 
 
 def test_named_submodules_are_held():

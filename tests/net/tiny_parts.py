@@ -170,6 +170,34 @@ class Side(FeatureFusion):
         return SideBySide()
 
 
+class Coarse(FeatureFusion):
+    """The places of the coarsest maps, weighed one by one; modalities without maps by their vector."""
+
+    declares: tuple[int, ...] = (-1,)
+
+    @property
+    def needs(self):
+        return ("vector", "maps")
+
+    @property
+    def map_levels(self):
+        return self.declares
+
+    def build(self, flows):
+        widths = {name: int(np.prod(flow.maps[-1])) if flow.maps else flow.width for name, flow in flows.items()}
+
+        class Weighed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.ModuleDict({name: nn.Linear(width, 3) for name, width in widths.items()})
+
+            def forward(self, features, present):
+                read = {name: (f.maps[-1] if f.maps else f.vector).flatten(1) for name, f in features.items()}
+                return sum(self.layers[name](read[name]) for name in sorted(read))
+
+        return Weighed()
+
+
 class Loud(FeatureFusion):
     """A mean with a second view and a loss of its own."""
 
