@@ -42,7 +42,7 @@ class Learner(Lesson):
     def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
         """The batch's losses by name: the loss part's, and what the fusion adds."""
         (batch,) = draws
-        outputs = self.network(batch.inputs, batch.present, batch.vectors_of(IDENTITY))
+        outputs = self.network(batch.inputs, batch.present, batch.known_of(IDENTITY))
         own = self.loss(outputs, batch.targets, progress)
         twice = sorted(set(own) & set(outputs.fused.losses))
         if twice:

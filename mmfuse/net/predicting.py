@@ -207,6 +207,6 @@ def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:
 
 def _tell_unaugmented(spec: Spec, wiring: Wiring, watch: Watch) -> None:
     named = {modality for _, modalities in wiring.augment for modality in modalities}
-    still = sorted(m for m in named if m in wiring.encoders and known_once(spec, wiring, m))
+    still = sorted(m for m in named if m in wiring.encoders and known_once(wiring, m))
     if still:
         watch(Notice(f"{', '.join(still)}: encoded once by a frozen encoder, so not augmented"))

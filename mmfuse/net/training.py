@@ -108,7 +108,7 @@ def train_network(
         section=section,
         seed=spec.plan.seed,
         watched=Watched(best.metric, wiring.best_sources, labels) if best.metric and len(valid) else None,
-        augmenter=Augmenter(wiring, data.vectors, device),
+        augmenter=Augmenter(wiring, data.still, device),
         device=device,
         watch=watch,
         name=name,
@@ -129,10 +129,10 @@ def with_anything(data: NetworkData, train: Index, name: str) -> Index:
 
 def learn(lesson: Lesson, course: Course) -> Trained:
     """Carries a course out; the network ends in eval mode. Raises: as `train_network`."""
-    images = bool(course.data.images - set(course.data.vectors))
+    heavy = course.data.heavy
     with (
         own_randomness(derive(course.seed, course.name, "training"), course.device),
-        fitting_threads(course.device, images),
+        fitting_threads(course.device, heavy),
     ):
         try:
             return _Loop(lesson, course).run()
