@@ -13,7 +13,20 @@ import traceback
 import click
 
 import mmfuse
-from mmfuse.commands import checking, comparing, demo, embedding, learning, listing, preparing, skeleton, upkeep, using
+from mmfuse.commands import (
+    checking,
+    comparing,
+    demo,
+    embedding,
+    learning,
+    listing,
+    preparing,
+    pretraining,
+    skeleton,
+    stressing,
+    upkeep,
+    using,
+)
 from mmfuse.commands.app import App, global_options, refusal
 
 
@@ -74,9 +87,11 @@ for command in (
     preparing.describe,
     checking.check,
     learning.train,
+    pretraining.pretrain,
     using.predict,
     using.evaluate,
     comparing.compare,
+    stressing.stress,
     embedding.embed,
     upkeep.cache,
 ):

@@ -16,7 +16,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.cautions import cautions
 from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
-from mmfuse.data.splits import assign
+from mmfuse.data.splits import assign, labelled_only
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
@@ -82,7 +82,7 @@ class Pipeline:
         """
         self.events = []
         split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
-        split = checked_split(split, len(cases))
+        split = labelled_only(cases, checked_split(split, len(cases)), self.spec.card.split, self.watch)
         refuse_unlearnable(cases, split, self.watch)
         for caution in cautions(self.spec, cases, split):
             self.watch(Notice(str(caution), "warning"))

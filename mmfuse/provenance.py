@@ -83,6 +83,17 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
     return {"ids": np.sort(ids), "images": images, "images_unlabelled": unlabelled}
 
 
+def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any]) -> Seen:
+    """What weights will have seen that learn from these cases without their labels, and from all that the runs they
+    start from have."""
+    none = np.array([], dtype="U64")
+    seen: Seen = {"ids": none, "images": none, "images_unlabelled": digest_images(cases, index)}
+    for run in _runs(spec, wiring):
+        before = read_seen(run)
+        seen = {name: np.union1d(known, before[name]) for name, known in seen.items()}
+    return seen
+
+
 def _remarks(run: Path, by_id: int, alone: int, learnt: int) -> list[str]:
     """What a reader of the figures should know about weights that are not refused."""
     told = []

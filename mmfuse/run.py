@@ -16,20 +16,21 @@ import platform
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.disk import refuse_unwritable
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
-from mmfuse.events import Notice, Watch, silent
+from mmfuse.events import Event, Notice, Watch, silent
 from mmfuse.metrics import OperatingPoints, evaluate
-from mmfuse.provenance import SEEN, read_seen
+from mmfuse.provenance import SEEN, Seen, read_seen
 from mmfuse.spec import Spec
 from mmfuse.toml import dump, load
 
@@ -66,7 +67,16 @@ class Run:
 
     @property
     def scores(self) -> ScoreTable:
-        """Scores of the cases the run was fitted to; every figure works from it alone."""
+        """Scores of the cases the run was fitted to; every figure works from it alone.
+
+        Raises: RunError for a run that learnt without labels.
+        """
+        if "network/network.safetensors" in self._manifest["files"] and "scores.npz" not in self._manifest["files"]:
+            found, mend = (
+                "learnt without labels: it has no scores and predicts nothing",
+                "train a plan that starts from it",
+            )
+            raise RunError(found, "a run that `mmfuse train` wrote", mend, str(self.folder))
         return ScoreTable.load(self.file("scores.npz"))
 
     @property
@@ -94,7 +104,7 @@ class Run:
     ) -> AnyPipeline:
         """The fitted pipeline. Raises: RunError for files that are not as they were written, or plugins not here."""
         self.verify()
-        catalog = catalog or Catalog()
+        catalog, scores = catalog or Catalog(), self.scores
         made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch)
         for name in self._changed_files(catalog):
             watch(Notice(f"plugin '{name}' is not the file that {self.folder} was made with", "warning"))
@@ -103,7 +113,7 @@ class Run:
 
             made.network = FittedNetwork.load(self.folder / "network", made.spec, made.wiring, device)
         made.decisions = FittedDecisions.load(self.folder / "stages", made.spec, made.wiring)
-        made.scores, made.points = self.scores, self.points
+        made.scores, made.points = scores, self.points
         made.seen = read_seen(self.folder)
         return made
 
@@ -174,11 +184,19 @@ def refuse_existing(folder: Path) -> None:
 
 def write(pipeline: Pipeline, folder: Path) -> None:
     """Writes a fitted pipeline; see `Pipeline.save`."""
+    write_folder(folder, lambda work: _write_files(pipeline, work))
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Writes a run folder whole or not at all: `fill` writes its files, then comes the manifest.
+
+    Raises: RunError if something stands there or the disk refuses.
+    """
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".writing", dir=folder.parent))
     try:
-        _write_files(pipeline, work)
+        fill(work)
         _write_manifest(work)
         if folder.is_dir():
             folder.rmdir()
@@ -202,22 +220,38 @@ def _write_files(pipeline: Pipeline, work: Path) -> None:
     assert pipeline.decisions is not None
     scores = pipeline.scores
     (work / "spec.toml").write_text(dump(pipeline.spec), encoding="utf-8")
-    _write_json(work / "environment.json", environment(pipeline))
-    with (work / "splits.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "group", "split", "fold"])
-        writer.writerows(zip(scores.ids, scores.groups, scores.split, scores.folds, strict=True))
+    made = environment(pipeline.spec, pipeline.catalog, pipeline.device, scores.ids, scores.targets)
+    write_json(work / "environment.json", made)
+    write_splits(work, scores.ids, scores.groups, scores.split, scores.folds)
     if pipeline.network is not None:
         pipeline.network.save(work / "network")
     pipeline.decisions.save(work / "stages")
     scores.save(work / "scores.npz")
-    with (work / SEEN).open("wb") as binary:
-        np.savez(binary, allow_pickle=False, **pipeline.seen)
+    write_seen(work, pipeline.seen)
     if pipeline.spec.plan.prediction.operating_points:
         pipeline.points.save(work / POINTS)
-    _write_json(work / "metrics.json", _figures(pipeline, scores))
+    write_json(work / "metrics.json", _figures(pipeline, scores))
+    write_events(work, pipeline.events)
+
+
+def write_splits(work: Path, *columns: NDArray[Any]) -> None:
+    """`splits.csv`: who is where."""
+    with (work / "splits.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "group", "split", "fold"])
+        writer.writerows(zip(*columns, strict=True))
+
+
+def write_seen(work: Path, seen: Seen) -> None:
+    """`seen.npz`: what any weight has seen."""
+    with (work / SEEN).open("wb") as binary:
+        np.savez(binary, allow_pickle=False, **seen)  # type: ignore[arg-type]  # arrays by name
+
+
+def write_events(work: Path, events: Sequence[tuple[float, Event]]) -> None:
+    """`events.jsonl`: everything that was told, with its time."""
     with (work / "events.jsonl").open("w", encoding="utf-8") as file:
-        for moment, event in pipeline.events:
+        for moment, event in events:
             about = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
             file.write(_json({"time": round(moment, 3), "event": type(event).__name__, **about}) + "\n")
 
@@ -235,29 +269,30 @@ def _write_manifest(work: Path) -> None:
         for path in sorted(work.rglob("*"))
         if path.is_file()
     }
-    _write_json(work / MANIFEST, {"format": FORMAT, "files": files})
+    write_json(work / MANIFEST, {"format": FORMAT, "files": files})
 
 
-def environment(pipeline: Pipeline) -> dict[str, Any]:
+def environment(
+    spec: Spec, catalog: Catalog, device: str, case_ids: NDArray[Any], targets: NDArray[Any]
+) -> dict[str, Any]:
     """Versions, plugins, hardware, seed and the digest of the cases."""
-    assert pipeline.scores is not None
     versions = {}
     for name in ("mmfuse", *_LIBRARIES):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    ids = hashlib.sha256("\n".join(map(str, pipeline.scores.ids)).encode()).hexdigest()
-    targets = hashlib.sha256(np.ascontiguousarray(pipeline.scores.targets).tobytes()).hexdigest()
+    ids = hashlib.sha256("\n".join(map(str, case_ids)).encode()).hexdigest()
+    truth = hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
-        "device": pipeline.device,
+        "device": device,
         "versions": versions,
-        "plugins": [dataclasses.asdict(plugin) for plugin in pipeline.catalog.plugins],
-        "seed": pipeline.spec.plan.seed,
-        "cases": {"n": len(pipeline.scores.ids), "ids_sha256": ids, "targets_sha256": targets},
+        "plugins": [dataclasses.asdict(plugin) for plugin in catalog.plugins],
+        "seed": spec.plan.seed,
+        "cases": {"n": len(case_ids), "ids_sha256": ids, "targets_sha256": truth},
     }
 
 
@@ -266,7 +301,8 @@ def _plugin_in_words(plugin: dict[str, Any]) -> str:
     return " ".join(filter(None, (plugin["name"], version, f"({plugin['origin']})")))
 
 
-def _write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything
+    """Strict JSON."""
     path.write_text(_json(value, indent=1), encoding="utf-8")
 
 

@@ -33,7 +33,8 @@ def load(
 ) -> Spec:
     """A plan (file, recipe's name, or tree) and a card (file or tree) as one `Spec`.
 
-    A section of the plan may override the card's; `sets` (`network.encoders.image.model=resnet18`) override both.
+    A section of the plan may override the card's; lines of its [modalities] without a `use` change knobs of the card's
+    modalities, or of all of a use. `sets` (`network.encoders.image.model=resnet18`) override both.
     Without `card`, the plan must hold the card's sections itself, as a run's `spec.toml` does.
 
     Raises: SpecError with every fault of both trees and of their wiring.
@@ -114,6 +115,10 @@ def _merged(
     over = tree(plan) if isinstance(plan, Plan) else read(plan, catalog)
     raw = {**copy.deepcopy(under), **copy.deepcopy(over)}
     places = {**dict.fromkeys([*Card.model_fields, *under], _file(card)), **dict.fromkeys(over, _file(plan, catalog))}
+    if _are_knobs(over.get("modalities")) and under.get("modalities"):
+        raw["modalities"], places["modalities"] = copy.deepcopy(under["modalities"]), _file(card)
+        changed = _overlay(raw, over["modalities"], faults)
+        places |= dict.fromkeys([".".join(path) for path in changed], _file(plan, catalog))
     before = copy.deepcopy(raw)
     paths: list[list[str]] = []
     for text in sets:
@@ -136,6 +141,36 @@ def _merged(
 _SET = "--set"
 
 
+def _are_knobs(lines: Any) -> bool:  # noqa: ANN401  # whatever the user wrote
+    """Whether a plan's [modalities] only changes knobs of the card's: no line has a part of its own."""
+    return isinstance(lines, Mapping) and bool(lines) and not any("use" in _opened(line) for line in lines.values())
+
+
+def _overlay(raw: dict[str, Any], lines: Mapping[str, Any], faults: Faults) -> list[list[str]]:
+    """Changes knobs of modalities; a use stands for all its modalities. Gives the steps to each knob."""
+    paths = []
+    for name, knobs in lines.items():
+        for knob, value in knobs.items():
+            spread = _spread(raw, ["modalities", name, knob])
+            if spread[0][1] not in raw["modalities"]:
+                known = {*raw["modalities"], *(_opened(line).get("use", "") for line in raw["modalities"].values())}
+                expected = "a modality of the card, or a use (a modality of its own needs its `use` as well)"
+                faults.add(f"modalities.{name}", f"there is no modality '{name}'", expected, nearest(name, known))
+                break
+            _put(raw, spread, value)
+            paths += spread
+    return paths
+
+
+def _put(raw: dict[str, Any], paths: Sequence[Sequence[str]], value: Any) -> None:  # noqa: ANN401  # any TOML value
+    for path in paths:
+        node = raw
+        for step in path[:-1]:
+            node[step] = _opened(node.get(step, {}))
+            node = node[step]
+        node[path[-1]] = copy.deepcopy(value)
+
+
 def _file(source: object, catalog: Catalog | None = None) -> str:
     """What a fault in a source names as its place; empty for a tree built in Python."""
     if not isinstance(source, str | Path):
@@ -156,7 +191,7 @@ def _placed(faults: Faults, places: Mapping[str, str]) -> Faults:
     return placed
 
 
-_LINES = (("modalities",), ("augment",), ("network", "encoders"), ("decisions",))
+_LINES = (("modalities",), ("augment",), ("network", "encoders"), ("pretexts",), ("decisions",))
 """Where lines stand, each with a part."""
 
 
@@ -220,12 +255,7 @@ def set_value(raw: dict[str, Any], text: str) -> list[list[str]]:
         found = "has no `=`" if not equals else "has an empty key"
         raise SpecError(found, "KEY=VALUE, as in network.encoders.image.model=resnet18", where=f"{_SET} {text}")
     value, paths = parse_value(word.strip()), _spread(raw, steps)
-    for path in paths:
-        node: dict[str, Any] = raw
-        for step in path[:-1]:
-            node[step] = _opened(node.get(step, {}))
-            node = node[step]
-        node[path[-1]] = value
+    _put(raw, paths, value)
     return paths
 
 

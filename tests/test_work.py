@@ -22,7 +22,7 @@ def one_torch_thread():
     torch.set_num_threads(1)
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818  # what happened, not what went wrong
     """Stands for a process that is gone."""
 
 

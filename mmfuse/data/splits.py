@@ -63,6 +63,22 @@ def assign(cases: Cases, split: SplitSection, watch: Watch = silent) -> Names:
     return _cut(cases, split, split.fractions, np.arange(len(cases)), watch)
 
 
+def labelled_only(cases: Cases, names: NDArray[Any], split: SplitSection, watch: Watch = silent) -> NDArray[Any]:
+    """The split with only the share `split.labelled` of its `train` cases, groups whole, every class's share kept; the
+    others are in none. `valid` and `test` stay, so that figures of several shares are of the same cases."""
+    if split.labelled == 1:
+        return names
+    train = np.flatnonzero(names == "train")
+    groups, member = np.unique(cases.groups[train], return_inverse=True)
+    counts, sizes = _group_counts(member, len(groups), cases.targets[train], cases.labels)
+    desired = np.array([split.labelled, 1 - split.labelled])
+    kept = _stratify(counts, sizes, desired, generator(split.seed, "labelled"))[member] == 0
+    left = names.copy()
+    left[train[~kept]] = ""
+    watch(Notice(f"[split] labelled = {split.labelled:g}: {kept.sum()} of {len(train)} `train` cases are learnt from"))
+    return left
+
+
 def fold_numbers(groups: Names, targets: Ints, labels: Labels, k: int, seed: int) -> NDArray[np.int64]:
     """(n,) fold of each case, 0..k-1: groups whole, every class spread evenly, folds of even size.
 

@@ -143,8 +143,26 @@ class Pretext(Part):
 
     role: ClassVar[str] = "pretext"
 
-    def build(self, network: nn.Module, labels: Labels, cases: int) -> nn.Module:
-        """A module with `forward(batch, gather) -> {name: loss}` and `begin_epoch(epoch, embed)`; its buffers are
-        checkpointed.
+    @property
+    def draws(self) -> int:
+        """How many augmented readings of each case one step takes."""
+        return 1
+
+    def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
+        """What speaks against pretraining with these encoded {modality: its `use`}, found before anything is built."""
+        return ()
+
+    def build(self, widths: Mapping[str, int], labels: Labels, cases: int) -> nn.Module:
+        """A module that learns beside the network. `widths` are those of each encoded modality's vector and, where
+        there is a fusion (or one modality alone), of `fused`; `cases` is how many it learns from.
+
+        `forward(draws: Sequence[Outputs], position: (batch,) int64 in 0..cases-1, gather) -> {name: scalar}`: the
+        network's outputs for each augmented reading of one batch; their sum is minimised. `gather(tensor: (batch, …))
+        -> (batches, …)` joins what all processes hold, gradients included; every process must call it alike.
+        `begin_epoch(epoch, embed) -> tuple[str, ...]`: before each epoch, from 1; `embed(of) -> (cases, …)` is
+        `of(outputs)` of all cases, unaugmented and without gradients; what it gives back is told to the user. What it
+        keeps from epoch to epoch are buffers: they are in the checkpoint.
+
+        Raises: SpecError where widths or labels do not fit, with the mend.
         """
         raise NotImplementedError

@@ -1,0 +1,81 @@
+"""`pretrain`: a network learns without labels, and is kept as a run that other plans start from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+from mmfuse.commands.given import FILE, card_of, card_option, device_option, load_cases, load_spec, sets_option
+from mmfuse.commands.keeping import kept_work
+from mmfuse.commands.learning import where
+from mmfuse.show import Screen, duration
+
+
+@click.command(cls=Command)
+@click.argument("plan")
+@click.argument("cases", type=FILE)
+@click.option("--out", required=True, type=FILE, help="The run folder; it must not exist.")
+@sets_option
+@card_option
+@device_option
+@click.option("--seed", type=int, help="The one number that all randomness comes from.  [default: the plan's, else 0]")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted pretraining of this run stopped.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.pass_obj
+def pretrain(
+    app: App,
+    plan: str,
+    cases: Path,
+    out: Path,
+    sets: Sequence[str],
+    card: Path | None,
+    device: str,
+    seed: int | None,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Learn without labels; write a run whose weights other plans start from.
+
+    PLAN is a file or a recipe's name, with [pretexts]. All cases but `test` are read, and no label. Then:
+    --set network.encoders.image.weights=RUN, RUN#modality, or --set network.weights=RUN for all that fits.
+    """
+    mmfuse.refuse_existing(out)
+    card = card_of(cases, card)
+    sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
+    spec = load_spec(plan, card, app.catalog, sets)
+    table = load_cases(cases, spec.card, card.parent, labelled=False)
+    for note in table.notes:
+        app.watch(mmfuse.Notice(note))
+    pretraining = mmfuse.Pretraining(spec, catalog=app.catalog, device=device, watch=app.watch)
+    split = mmfuse.assign(table, spec.card.split, app.watch)
+    if not app.is_quiet or dry_run:
+        show_steps(app.screen, spec, len(pretraining.reads(split)), len(table), device)
+    if dry_run:
+        app.screen.text(f"\ndry run: nothing was learnt, {out} was not written")
+        return
+    began = time.perf_counter()
+    about = mmfuse.identity(spec, table, split, app.catalog.plugins, device)
+    with app.working(), kept_work(app, out, about, resume) as work:
+        pretraining.fit(table, split, work=work)
+        pretraining.save(out)
+    app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")
+    app.screen.text(f"next:  mmfuse train PLAN CASES --out RUN --set network.encoders.image.weights={out}")
+
+
+def show_steps(screen: Screen, spec: mmfuse.Spec, read: int, cases: int, device: str) -> None:
+    """Each step of pretraining, and from how many cases it learns."""
+    screen.text(f"reads {read} of {cases} cases, without labels; where: {where(device)}")
+    rows = []
+    for name, line in spec.plan.pretexts.items():
+        training = spec.plan.training
+        learns = "fusion and heads" if line.hold_encoders else "all that is not frozen"
+        rows.append(
+            (name, line.part.name, line.epochs or training.epochs, line.batch or training.batch,
+             f"{line.lr or training.lr:g}", learns)
+        )  # fmt: skip
+    screen.table(("step", "objective", "epochs", "batch", "lr", "learns"), rows)

@@ -1,0 +1,198 @@
+"""Learning without labels: the steps of `[pretexts]`, one after the other with one network, on the same training loop.
+
+No label is handed on: what an objective sees is what the network makes of the inputs. Each step has seeds of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmfuse.data.cases import UNKNOWN
+from mmfuse.errors import PartError, SpecError, placed
+from mmfuse.events import StepEnded, StepStarted, Watch, silent
+from mmfuse.labels import Ints
+from mmfuse.net.assembling import Assembler, fit_readers
+from mmfuse.net.augmenting import Augmenter
+from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
+from mmfuse.net.checkpoints import Checkpoint
+from mmfuse.net.devices import choose_device, ready
+from mmfuse.net.features import Outputs
+from mmfuse.net.fitted import FittedNetwork, Member
+from mmfuse.net.gathering import gather
+from mmfuse.net.lessons import Lesson
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.randomness import own_randomness
+from mmfuse.net.training import Course, Trained, learn, with_anything
+from mmfuse.net.views import IDENTITY
+from mmfuse.net.weights import load_all, read_tensors, start_weights, write_tensors
+from mmfuse.net.working import answering_batch, answers
+from mmfuse.seeds import derive
+from mmfuse.spec import PretextLine, Spec, TrainingSection
+from mmfuse.wiring import FUSED, Wiring
+from mmfuse.work import Work
+
+if TYPE_CHECKING:
+    from mmfuse.data.cases import Cases
+
+NAME = "network"
+"""Of what is pretrained, in a run."""
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "network.safetensors"
+
+
+class Unlabelled(Lesson):
+    """Network and objective in one forward pass."""
+
+    def __init__(
+        self, network: FusionNetwork, objective: nn.Module, draws: int, data: NetworkData, train: Index
+    ) -> None:
+        super().__init__()
+        self.network, self.objective, self.draws = network, objective, draws
+        self._data, self._train = data, train
+        self._place = np.full(len(data), -1)
+        self._place[train] = np.arange(len(train))
+
+    def begin_epoch(self, epoch: int) -> tuple[str, ...]:
+        """The objective looks at all cases, if it wants to."""
+        self.network.eval()
+        return tuple(self.objective.begin_epoch(epoch, self.embed))  # type: ignore[operator]  # the role's contract
+
+    def embed(self, of: Callable[[Outputs], Tensor]) -> Tensor:
+        """`of` the network's outputs for every case that is learnt from, unaugmented and without gradients."""
+        device = next(self.network.parameters()).device
+        images = bool(self._data.images - set(self._data.known))
+        jobs = in_order(self._train, answering_batch(64, device, images))
+
+        def one(network: FusionNetwork, batch: Batch) -> Tensor:
+            given = batch.to(device)
+            return of(network(given.inputs, given.present, given.known_of(IDENTITY)))
+
+        def read(index: Index) -> Batch:
+            return read_batch(self._data, index, pin=device.type == "cuda")
+
+        return torch.cat([made.clone() for made in answers(self.network, read, one, jobs, device, images)])
+
+    def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
+        """The objective's losses, and what the fusion adds (a mean over the readings)."""
+        outputs = [self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY)) for drawn in draws]
+        position = torch.from_numpy(self._place[draws[0].index]).to(draws[0].targets.device)
+        losses: dict[str, Tensor] = dict(self.objective(outputs, position, gather))
+        for name in outputs[0].fused.losses:
+            if name in losses:
+                raise PartError(f"objective and fusion both name a loss '{name}'", "names of their own", "rename one")
+            losses[name] = torch.stack([made.fused.losses[name] for made in outputs]).mean()
+        return losses
+
+
+def pretrain_network(
+    spec: Spec,
+    wiring: Wiring,
+    cases: Cases,
+    index: Ints,
+    *,
+    device: str = "auto",
+    watch: Watch = silent,
+    work: Work | None = None,
+) -> FittedNetwork:
+    """The network after all steps of `[pretexts]` on the cases at `index`; their labels are not looked at.
+
+    Raises: SpecError if the plan has no network or no pretext, or parts do not fit; TableError for cells that cannot be
+    read.
+    """
+    lines, where = spec.plan.pretexts, choose_device(device)
+    if not lines or not wiring.encoders:
+        found = "the plan has no [pretexts]" if wiring.encoders else "the plan has no network"
+        raise SpecError(found, "a network and an objective without labels", "`mmfuse recipes` shows plans", "pretexts")
+    readers = fit_readers(spec, wiring, cases, index)
+    shapes = {modality: reader.shape for modality, reader in readers.items()}
+    network = FusionNetwork(spec, wiring, shapes, cases.labels, NAME)
+    start_weights(network, spec, wiring, watch)
+    ready(network, where)
+    given = Assembler(spec, wiring, cases, watch).data(network, readers, (IDENTITY,))
+    data = dataclasses.replace(given, targets=np.full_like(given.targets, UNKNOWN))
+    train = with_anything(data, np.asarray(index), "pretraining")
+    trained = Trained(0, 0, float("nan"), frozenset())
+    for number, (name, line) in enumerate(lines.items(), 1):
+        watch(StepStarted(f"pretext {name}", number, len(lines)))
+        trained, seconds = _step(name, line, spec, wiring, network, data, train, where, watch, work)
+        watch(StepEnded(f"pretext {name}", seconds))
+    unknown = tuple(0.0 for _ in range(cases.labels.columns))
+    return FittedNetwork(spec, wiring, {NAME: Member(network.eval(), readers, trained, unknown)})
+
+
+def _step(
+    name: str,
+    line: PretextLine,
+    spec: Spec,
+    wiring: Wiring,
+    network: FusionNetwork,
+    data: NetworkData,
+    train: Index,
+    device: torch.device,
+    watch: Watch,
+    work: Work | None,
+) -> tuple[Trained, float]:
+    """One pretext, or what is known of it where it is done already; and the seconds that it took."""
+    step, began = f"pretext {name}", time.perf_counter()
+    section = _section(spec.plan.training, line)
+    done = Trained(section.epochs, section.epochs, float("nan"), frozenset())
+    if work is not None and work.is_done(step):
+        load_all(network, read_tensors(work.step(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
+        return done, 0.0
+    place = None if work is None else work.step(step)
+    with own_randomness(derive(spec.plan.seed, step, "objective")), placed(f"pretexts.{name}", "pretexts"):
+        objective = line.part.build(_widths(network), spec.card.label_set, len(train)).to(device)
+    lesson = Unlabelled(network, objective, line.part.draws, data, train)
+    course = Course(
+        data=data,
+        train=train,
+        valid=train[:0],
+        section=section,
+        seed=spec.plan.seed,
+        watched=None,
+        augmenter=Augmenter(wiring, data.known, device),
+        device=device,
+        watch=watch,
+        name=step,
+        checkpoint=Checkpoint(None if place is None else place / CHECKPOINT),
+    )
+    with _held(network, line.hold_encoders):
+        done = learn(lesson, course)
+    if work is not None and place is not None:
+        write_tensors(network, place / WEIGHTS)
+        work.done(step)
+        course.checkpoint.remove()
+    return done, time.perf_counter() - began
+
+
+def _section(training: TrainingSection, line: PretextLine) -> TrainingSection:
+    """[training] with what the line says otherwise; the last epoch is kept."""
+    given = {"epochs": line.epochs, "batch": line.batch, "lr": line.lr}
+    return training.model_copy(update={name: value for name, value in given.items() if value})
+
+
+def _widths(network: FusionNetwork) -> Mapping[str, int]:
+    fused = {FUSED: network.fused_width} if network.fused_width else {}
+    return {**network.widths, **fused}
+
+
+@contextmanager
+def _held(network: FusionNetwork, hold: bool) -> Iterator[None]:
+    """Within it the encoders stay as they are, where that is asked for."""
+    learning = [p for p in network.encoders.parameters() if p.requires_grad] if hold else []
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    network.hold_encoders = hold
+    try:
+        yield
+    finally:
+        network.hold_encoders = False
+        for parameter in learning:
+            parameter.requires_grad_(True)
