@@ -18,8 +18,13 @@ LABELS = Labels(
 _WIDTH = 10
 
 
-def _build(part: Head) -> Callable[[], nn.Module]:
-    return lambda: part.build(_WIDTH, LABELS)
+def labels_of(given: Given) -> Labels:
+    """Those that the caller named, for a part that refuses some kinds; else the kit's."""
+    return LABELS if given.labels is None else given.labels
+
+
+def _build(part: Head, given: Given) -> Callable[[], nn.Module]:
+    return lambda: part.build(_WIDTH, labels_of(given))
 
 
 def _logits(module: nn.Module, vector: Tensor) -> Tensor:
@@ -28,13 +33,13 @@ def _logits(module: nn.Module, vector: Tensor) -> Tensor:
 
 
 def gives_finite_logits_over_all_columns_for_1_and_3_cases(part: Head, given: Given) -> None:
-    module = modules.made(_build(part)).eval()
+    module, columns = modules.made(_build(part, given)).eval(), labels_of(given).columns
     for cases in (1, 3):
         with torch.no_grad():
             logits = _logits(module, modules.noise(cases, _WIDTH))
-        expected = f"({cases}, {LABELS.columns}): {cases} cases, all classes of all labels"
+        expected = f"({cases}, {columns}): {cases} cases, all classes of all labels"
         need(
-            logits.shape == (cases, LABELS.columns),
+            logits.shape == (cases, columns),
             f"logits {tuple(logits.shape)}",
             expected,
             "end with labels.columns",
@@ -43,7 +48,7 @@ def gives_finite_logits_over_all_columns_for_1_and_3_cases(part: Head, given: Gi
 
 
 def keeps_cases_apart(part: Head, given: Given) -> None:
-    module = modules.made(_build(part)).eval()
+    module = modules.made(_build(part, given)).eval()
     vector = modules.noise(3, _WIDTH)
     with torch.no_grad():
         among, alone = _logits(module, vector)[:1], _logits(module, vector[:1])
@@ -52,7 +57,7 @@ def keeps_cases_apart(part: Head, given: Given) -> None:
 
 
 def leaves_its_input_and_the_random_state_alone(part: Head, given: Given) -> None:
-    module = modules.made(_build(part)).eval()
+    module = modules.made(_build(part, given)).eval()
     vector = modules.noise(3, _WIDTH)
     before = vector.clone()
     with modules.leaving_random_state_alone(), torch.no_grad():
@@ -61,17 +66,17 @@ def leaves_its_input_and_the_random_state_alone(part: Head, given: Given) -> Non
 
 
 def lets_the_gradient_reach_every_trainable_weight(part: Head, given: Given) -> None:
-    module = modules.made_to_learn(_build(part))
+    module = modules.made_to_learn(_build(part, given))
     with modules.seeded(2):
         modules.every_weight_learns(module, [_logits(module, modules.noise(6, _WIDTH))])
 
 
 def comes_back_from_its_state_dict(part: Head, given: Given) -> None:
-    modules.state_comes_back(_build(part), lambda m: [_logits(m, modules.noise(3, _WIDTH))])
+    modules.state_comes_back(_build(part, given), lambda m: [_logits(m, modules.noise(3, _WIDTH))])
 
 
 def moves_to_a_device_whole(part: Head, given: Given) -> None:
-    module = modules.made(_build(part))
+    module = modules.made(_build(part, given))
     modules.moves_with_its_tensors(module)
     modules.runs_on_cuda(module, lambda m, device: [_logits(m, modules.noise(3, _WIDTH).to(device))])
 

@@ -6,17 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmfuse import Features, Fused, Loss, Outputs, Scores
+from mmfuse import Features, Fused, Labels, Loss, Outputs, Scores
 from mmfuse.testing import modules
-from mmfuse.testing.heads import LABELS
+from mmfuse.testing.heads import labels_of
 from mmfuse.testing.kit import Given, need
 
 _CASES = 6
 
 
-def _targets() -> Tensor:
-    known = torch.stack([torch.arange(_CASES) % len(label.classes) for label in LABELS], dim=1)
-    known[1, 0] = known[2, 1] = known[3, 2] = -1
+def _targets(labels: Labels) -> Tensor:
+    """(cases, labels) each class in turn; one case of each label is unknown."""
+    known = torch.stack([torch.arange(_CASES) % len(label.classes) for label in labels], dim=1)
+    for index in range(len(labels)):
+        known[(index + 1) % _CASES, index] = -1
     return known
 
 
@@ -27,12 +29,12 @@ def _outputs(logits: Tensor, side: Tensor) -> Outputs:
     return Outputs(scores, {}, {"side": Features(vector)}, Fused(vector), {"side": present})
 
 
-def _counts() -> np.ndarray:
-    return LABELS.counts(_targets().numpy())
+def _counts(labels: Labels) -> np.ndarray:
+    return labels.counts(_targets(labels).numpy())
 
 
-def _total(part: Loss, logits: Tensor, targets: Tensor, side: Tensor | None = None) -> Tensor:
-    module = part.build(LABELS, _counts())
+def _total(part: Loss, labels: Labels, logits: Tensor, targets: Tensor, side: Tensor | None = None) -> Tensor:
+    module = part.build(labels, _counts(labels))
     terms = module(_outputs(logits, logits if side is None else side), targets, 0.5)
     need(isinstance(terms, dict) and bool(terms), f"gave {type(terms).__name__}", "{name: scalar}, which are summed")
     for name, term in terms.items():
@@ -40,15 +42,16 @@ def _total(part: Loss, logits: Tensor, targets: Tensor, side: Tensor | None = No
     return torch.stack(list(terms.values())).sum()
 
 
-def _logits(seed: int = 1) -> Tensor:
-    return 4 * modules.noise(_CASES, LABELS.columns, seed=seed) - 2
+def _logits(labels: Labels, seed: int = 1) -> Tensor:
+    return 4 * modules.noise(_CASES, labels.columns, seed=seed) - 2
 
 
 def gives_finite_terms_and_gradients(part: Loss, given: Given) -> None:
-    logits = _logits().requires_grad_()
-    side = _logits(2)
+    labels = labels_of(given)
+    logits = _logits(labels).requires_grad_()
+    side = _logits(labels, 2)
     side[0] = float("nan")
-    total = _total(part, logits, _targets(), side)
+    total = _total(part, labels, logits, _targets(labels), side)
     need(
         bool(torch.isfinite(total)),
         f"is {float(total.detach())} where a source abstains (NaN)",
@@ -66,11 +69,12 @@ def gives_finite_terms_and_gradients(part: Loss, given: Given) -> None:
 
 
 def lets_unknown_labels_weigh_nothing(part: Loss, given: Given) -> None:
-    logits, targets = _logits(), _targets()
+    labels = labels_of(given)
+    logits, targets = _logits(labels), _targets(labels)
     moved = logits.clone()
-    for index, columns in enumerate(LABELS.slices.values()):
+    for index, columns in enumerate(labels.slices.values()):
         moved[targets[:, index] < 0, columns] *= -3.0
-    one, other = _total(part, logits, targets), _total(part, moved, targets)
+    one, other = _total(part, labels, logits, targets), _total(part, labels, moved, targets)
     need(
         modules.same(one, other),
         f"moves by {modules.difference(one, other)} with logits of unknown labels (target -1)",
@@ -80,8 +84,9 @@ def lets_unknown_labels_weigh_nothing(part: Loss, given: Given) -> None:
 
 
 def is_zero_where_nothing_is_known(part: Loss, given: Given) -> None:
-    logits = _logits().requires_grad_()
-    total = _total(part, logits, torch.full((_CASES, len(LABELS)), -1))
+    labels = labels_of(given)
+    logits = _logits(labels).requires_grad_()
+    total = _total(part, labels, logits, torch.full((_CASES, len(labels)), -1))
     need(
         float(total.detach()) == 0,
         f"is {float(total.detach())} where no label is known",
@@ -97,22 +102,25 @@ def is_zero_where_nothing_is_known(part: Loss, given: Given) -> None:
 
 
 def is_smaller_for_better_answers(part: Loss, given: Given) -> None:
-    targets = _targets()
-    right = torch.zeros(_CASES, LABELS.columns)
-    for index, columns in enumerate(LABELS.slices.values()):
+    labels = labels_of(given)
+    targets = _targets(labels)
+    right = torch.zeros(_CASES, labels.columns)
+    for index, columns in enumerate(labels.slices.values()):
         known = targets[:, index] >= 0
         right[known, columns.start + targets[known, index]] = 2.0
-    good, bad = float(_total(part, right, targets)), float(_total(part, -right, targets))
+    good, bad = float(_total(part, labels, right, targets)), float(_total(part, labels, -right, targets))
     need(good < bad, f"is {good:.4g} for right answers and {bad:.4g} for wrong ones", "less for right ones")
 
 
 def leaves_the_random_state_alone(part: Loss, given: Given) -> None:
+    labels = labels_of(given)
     with modules.leaving_random_state_alone():
-        _total(part, _logits(), _targets())
+        _total(part, labels, _logits(labels), _targets(labels))
 
 
 def moves_to_a_device_whole(part: Loss, given: Given) -> None:
-    modules.moves_with_its_tensors(part.build(LABELS, _counts()))
+    labels = labels_of(given)
+    modules.moves_with_its_tensors(part.build(labels, _counts(labels)))
 
 
 CHECKS = {
