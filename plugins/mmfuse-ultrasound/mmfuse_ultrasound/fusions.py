@@ -74,7 +74,8 @@ class AttentionGuided(FeatureFusion):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """In the transformer, after each of its branches."""
     reconstruction: Reconstruction = Reconstruction()
-    """What training takes away and rebuilds."""
+    """What training takes away and rebuilds: `by` none, erase, random or cross; `dropped`, the share of places; the
+    weights `rebuild` and `classify`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> AttentionGuided:
@@ -94,6 +95,10 @@ class AttentionGuided(FeatureFusion):
     @property
     def needs(self) -> tuple[str, ...]:
         return (*(("vector",) if self.global_learning else ()), *(("maps",) if self.local_learning else ()))
+
+    @property
+    def map_levels(self) -> tuple[int, ...]:
+        return tuple(range(-self.scales, 0))
 
     @property
     def arity(self) -> tuple[int, int]:
