@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
-from mmfuse.data.cautions import cautions
-from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
+from mmfuse.data.folds import settled_split, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
-from mmfuse.data.splits import assign, labelled_only
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
@@ -81,11 +79,7 @@ class Pipeline:
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
         self.events = []
-        split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
-        split = labelled_only(cases, checked_split(split, len(cases)), self.spec.card.split, self.watch)
-        refuse_unlearnable(cases, split, self.watch)
-        for caution in cautions(self.spec, cases, split):
-            self.watch(Notice(str(caution), "warning"))
+        split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs).raise_as(TableError)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         plan, needed = self.spec.plan, self._needs_folds(split)

@@ -11,14 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
-from mmfuse.data.splits import fold_numbers
+from mmfuse.data.cautions import cautions
+from mmfuse.data.splits import assign, fold_numbers, labelled_only
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
-from mmfuse.spec import FoldColumn
+from mmfuse.spec import FoldColumn, Spec
 
 WORDS = ("train", "valid", "test", "")
 """What a case may be; empty: in no split."""
+
+
+def settled_split(spec: Spec, cases: Cases, given: Any, watch: Watch) -> NDArray[Any]:  # noqa: ANN401
+    """(n,) of train, valid, test or "": the one `given`, else the card's; what can be learnt from it is settled, and
+    what head and loss have to say of it is told.
+
+    Raises: TableError or SpecError where nothing could be learnt.
+    """
+    split = assign(cases, spec.card.split, watch) if given is None else given
+    split = labelled_only(cases, checked_split(split, len(cases)), spec.card.split, watch)
+    refuse_unlearnable(cases, split, watch)
+    for caution in cautions(spec, cases, split):
+        watch(Notice(str(caution), "warning"))
+    return split
 
 
 def checked_split(split: Any, n: int) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
