@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmfuse import Encoder, FeatureFusion, Features, FlowShape, Fused, SpecError
 from mmfuse.testing import modules
-from mmfuse.testing.kit import Given, need
+from mmfuse.testing.kit import Given, Refusal, need
 
 _MAPS = ((6, 4, 4), (8, 2, 2))
 _FLOW = FlowShape(12, _MAPS, (5, 12))
@@ -112,6 +112,30 @@ def leaves_its_input_and_the_random_state_alone(part: FeatureFusion, given: Give
         torch.equal(a, b) for a, b in zip(modules.tensors(features), modules.tensors(_features(names)), strict=True)
     )
     need(untouched, "changes its input in place", "the input left alone", "x = x * 2, not x.mul_(2)")
+
+
+def reads_only_what_it_declares(part: FeatureFusion, given: Given) -> None:
+    """Of frozen encoders nothing else is kept: a map that is not declared has no places there."""
+    names, count = _names(part), len(_MAPS)
+    module = modules.made(_build(part, names)).eval()
+    declared = {level % count for level in part.map_levels or range(count)} if "maps" in part.needs else set()
+    features, present = _features(names), _all(names)
+    kept = {
+        name: Features(
+            each.vector,
+            tuple(level if i in declared else level[..., :0, :0] for i, level in enumerate(each.maps)),
+            each.tokens if "tokens" in part.needs else None,
+        )
+        for name, each in features.items()
+    }
+    mend = "name in `needs` and `map_levels` all that is read"
+    with torch.no_grad():
+        whole = _fused(module, features, present).vector
+        try:
+            alone = _fused(module, kept, present).vector
+        except Exception as error:
+            raise Refusal(f"fails without what it does not declare: {error}", "the same vector", mend) from error
+    need(modules.same(whole, alone), "reads maps or tokens that it does not declare", "the same vector", mend)
 
 
 def runs_every_presence_pattern(part: FeatureFusion, given: Given) -> None:
@@ -259,6 +283,7 @@ CHECKS = {
     "fusion": (
         gives_one_finite_vector_a_case_for_1_and_3_cases,
         keeps_cases_apart,
+        reads_only_what_it_declares,
         leaves_its_input_and_the_random_state_alone,
         runs_every_presence_pattern,
         does_not_mind_the_order_of_modalities,

@@ -120,6 +120,29 @@ class FlatFusion(FusionOf):
         return net.layer(joined(features))[:, 0]
 
 
+class SilentReader(FusionOf):
+    """Reads maps and says nothing of it."""
+
+    def forward_of(self, net, features, present):
+        places = torch.stack([f.maps[0].mean(dim=(1, 2, 3)) for f in features.values()])
+        return net.layer(joined(features)) + places.mean(dim=0)[:, None]
+
+
+class OtherLevel(FusionOf):
+    """Reads another map than it says."""
+
+    @property
+    def needs(self):
+        return ("maps",)
+
+    @property
+    def map_levels(self):
+        return (-1,)
+
+    def forward_of(self, net, features, present):
+        return net.layer(joined(features)) + sum(f.maps[0].amax(dim=(1, 2, 3)) for f in features.values())[:, None]
+
+
 class BatchFusion(FusionOf):
     """Adds the batch's mean."""
 

@@ -56,6 +56,7 @@ BAD = {
         bad_heads.LeftBehindHead(),
         bad_heads.LeftBehindLoss(),
     ],
+    "reads only what it declares": [bad_encoders.SilentReader(), bad_encoders.OtherLevel()],
     "gives one finite vector a case for 1 and 3 cases": [bad_encoders.FlatFusion()],
     "runs every presence pattern": [bad_encoders.DividesByNobody()],
     "does not mind the order of modalities": [bad_encoders.ByOrder()],
