@@ -17,7 +17,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.folds import checked_split
 from mmfuse.data.inputs import column_faults
 from mmfuse.data.splits import assign
-from mmfuse.errors import TableError
+from mmfuse.errors import Faults, SpecError, TableError
 from mmfuse.events import Event, Notice, Watch, silent
 from mmfuse.provenance import seen_unlabelled
 from mmfuse.run import environment, write_events, write_folder, write_json, write_seen, write_splits
@@ -37,10 +37,16 @@ class Pretraining:
     def __init__(
         self, spec: Spec, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
     ) -> None:
+        """Raises: SpecError where the objectives object to the modalities that are encoded."""
         self.catalog, self.spec, self.wiring, self.device = catalog or Catalog(), spec, wire(spec), device
         self.events: list[tuple[float, Event]] = []
         self.network: FittedNetwork | None = None
         self.seen: dict[str, NDArray[Any]] = {}
+        uses, faults = {name: part.name for name, part in spec.card.modalities.items()}, Faults()
+        for name, line in spec.plan.pretexts.items():
+            for objection in line.part.objections({modality: uses[modality] for modality in self.wiring.encoders}):
+                faults.add(f"pretexts.{name}", objection)
+        faults.raise_as(SpecError)
         self._watch = watch
         self._cases: Cases | None = None
         self._split: NDArray[Any] | None = None

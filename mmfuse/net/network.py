@@ -78,7 +78,8 @@ class FusionNetwork(nn.Module):
         self.keys = {m: module_key(word if line.share else m) for m, (word, line) in wiring.encoders.items()}
         """The encoder of each modality, as a key of `encoders`."""
         self.encoders, self.standins = nn.ModuleDict(), nn.ModuleDict()
-        self._held_layers: list[nn.Module] = []
+        self.held: list[nn.Module] = []
+        """What stays in eval mode while the rest trains, beside encoders that are frozen whole."""
         seeds = _Seeds(spec.plan.seed, name)
         flows = {modality: self._add_encoder(modality, shapes, wiring, seeds) for modality in self.modalities}
         self.flows = flows
@@ -96,6 +97,8 @@ class FusionNetwork(nn.Module):
             who = Present(torch.ones(2, dtype=torch.bool), torch.device("cpu"))
             blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
             width = measure_fusion(self.fusion, section.fusion, blank, self.reads)
+        self.fused_width: int = width if self.fusion is not None or len(self.modalities) == 1 else 0
+        """Of the fused vector; 0 where nothing fuses."""
         widths = {source: width if source == FUSED else self.widths[source] for source in self.sources}
         self.heads = nn.ModuleDict({} if section.head == "" else _heads(section.head, widths, labels, seeds))
         self.train()
@@ -113,7 +116,7 @@ class FusionNetwork(nn.Module):
             if line.frozen is True:
                 hold_all(encoder)
             elif line.frozen is not False:
-                self._held_layers += hold_named(encoder, line.frozen, f"{where}.frozen")
+                self.held += hold_named(encoder, line.frozen, f"{where}.frozen")
             self.encoders[key] = encoder
         others = {shapes[m] for m in self.modalities if self.keys[m] == key}
         if len(others) > 1:
@@ -143,7 +146,7 @@ class FusionNetwork(nn.Module):
         for modality in self.modalities:
             if self.is_frozen(modality):
                 self.encoder(modality).eval()
-        for layer in self._held_layers:
+        for layer in self.held:
             layer.eval()
         return self
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,7 @@ class Unlabelled(Lesson):
     def embed(self, of: Callable[[Outputs], Tensor]) -> Tensor:
         """`of` the network's outputs for every case that is learnt from, unaugmented and without gradients."""
         device = next(self.network.parameters()).device
-        images = bool(self._data.images - set(self._data.known))
+        images = self._data.heavy
         jobs = in_order(self._train, answering_batch(64, device, images))
 
         def one(network: FusionNetwork, batch: Batch) -> Tensor:
@@ -157,7 +157,7 @@ def _step(
         section=section,
         seed=spec.plan.seed,
         watched=None,
-        augmenter=Augmenter(wiring, data.known, device),
+        augmenter=Augmenter(wiring, data.still, device),
         device=device,
         watch=watch,
         name=step,
@@ -178,7 +178,7 @@ def _section(training: TrainingSection, line: PretextLine) -> TrainingSection:
     return training.model_copy(update={name: value for name, value in given.items() if value})
 
 
-def _widths(network: FusionNetwork) -> Mapping[str, int]:
+def _widths(network: FusionNetwork) -> dict[str, int]:
     fused = {FUSED: network.fused_width} if network.fused_width else {}
     return {**network.widths, **fused}
 
@@ -187,12 +187,13 @@ def _widths(network: FusionNetwork) -> Mapping[str, int]:
 def _held(network: FusionNetwork, hold: bool) -> Iterator[None]:
     """Within it the encoders stay as they are, where that is asked for."""
     learning = [p for p in network.encoders.parameters() if p.requires_grad] if hold else []
+    before = network.held
+    network.held = [*before, *(network.encoders.values() if hold else ())]
     for parameter in learning:
         parameter.requires_grad_(False)
-    network.hold_encoders = hold
     try:
         yield
     finally:
-        network.hold_encoders = False
+        network.held = before
         for parameter in learning:
             parameter.requires_grad_(True)
