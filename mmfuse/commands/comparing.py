@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -11,6 +12,18 @@ import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option
 from mmfuse.commands.standing import show_study, write_tables
+from mmfuse.commands.transferring import (
+    TRANSFER,
+    Asked,
+    Tables,
+    compare_tables,
+    pairs,
+    show_transfer,
+    tables_options,
+)
+
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
+"""What a table of cases ends with; no plan does."""
 
 
 @click.command(cls=Command)
@@ -28,6 +41,7 @@ from mmfuse.commands.standing import show_study, write_tables
 @click.option("--networks-only", is_flag=True, help="Leave out the plans' decisions and second stages.")
 @click.option("--baselines/--no-baselines", default=True, help="Simpler answers beside.  [default: yes]")
 @click.option("--controls/--no-controls", default=True, help="What else explains a gain, beside.  [default: yes]")
+@tables_options
 @click.option("--show", is_flag=True, help="Show the study as it stands; nothing is fitted.")
 @sets_option
 @card_option
@@ -48,6 +62,11 @@ def compare(
     networks_only: bool,
     baselines: bool,
     controls: bool,
+    train: Path | None,
+    test: Path | None,
+    tables: tuple[str, ...],
+    test_on: Literal["all", "test"] | None,
+    local_ids: bool,
     show: bool,
     sets: Sequence[str],
     card: Path | None,
@@ -57,21 +76,15 @@ def compare(
 
     The first PLAN is the reference. All variants get the same cases and splits; beside them stand each modality alone,
     metadata only, logistic regressions on the same frozen features, and controls. What is in STUDY already is not
-    fitted again. Without a PLAN, predictions given by --with are compared.
+    fitted again. Without a PLAN, predictions given by --with are compared. With --train and --test plans learn on one
+    table and are tested on another; with --tables each is carried out on each.
     """
     app: App = context.obj
+    asked = Asked(words, vary, tuple(sets), networks_only, device)
+    given = Tables(train, test, tables, test_on, local_ids)
     if show:
-        if words:
-            raise click.UsageError("--show takes no plans and no cases: it shows what stands in --out")
-        study = mmfuse.Study.load(out)
-        chosen = metric if _given(context, "metric") else study.design.metric
-        show_study(app.screen, study, mmfuse.judge(study, chosen))
+        _show(app, asked, given, out, metric if _given(context, "metric") else "")
         return
-    if not words:
-        raise click.UsageError("give CASES, and the plans before it")
-    *plans, table = words
-    if not plans and not outside:
-        raise click.UsageError("nothing to compare: give a PLAN before CASES, or --with NAME=FILE")
     design = mmfuse.Design(
         seeds=seeds, folds=folds or 0, refold=refold, baselines=baselines, controls=controls, metric=metric,
         select=select, delta=delta,
@@ -79,52 +92,85 @@ def compare(
     mmfuse.check_metric(metric)
     mmfuse.check_metric(design.chooses_by)
     app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
-    study = run(app, plans, Path(table), out, design, vary, _named(outside), networks_only, sets, card, device)
+    if given.asked:
+        _refuse_beside(words, given, outside, card)
+        done = compare_tables(app, asked, given, out, design)
+    else:
+        done = _one_table(app, asked, given, out, design, pairs("--with", outside), card)
+    if not done:
+        context.exit(1)
+
+
+def _show(app: App, asked: Asked, given: Tables, out: Path, metric: str) -> None:
+    """What stands in a folder, of one table or of several; nothing is fitted."""
+    if asked.plans or given.asked:
+        raise click.UsageError("--show takes no plans and no cases: it shows what stands in --out")
+    if (out / TRANSFER).is_file():
+        show_transfer(app, mmfuse.Transfer.load(out), metric)
+        return
+    study = mmfuse.Study.load(out)
+    show_study(app.screen, study, mmfuse.judge(study, metric))
+
+
+def _refuse_beside(words: Sequence[str], given: Tables, outside: Sequence[str], card: Path | None) -> None:
+    """Raises: UsageError for what does not go with several tables."""
+    if not words:
+        raise click.UsageError("nothing to compare: give a PLAN")
+    tables = [word for word in words if Path(word).suffix.lower() in TABLES]
+    if tables:
+        raise click.UsageError(f"{tables[0]} stands among the plans: tables are given by options here")
+    if given.tables and (given.train or given.test):
+        raise click.UsageError("give --tables or --train and --test")
+    if outside:
+        raise click.UsageError("--with speaks of one table: compare it there, with CASES behind the plans")
+    if card:
+        raise click.UsageError("--card belongs to one table: with several each has its card beside it")
+
+
+def _one_table(
+    app: App,
+    asked: Asked,
+    given: Tables,
+    out: Path,
+    design: mmfuse.Design,
+    outside: Mapping[str, Path],
+    card: Path | None,
+) -> bool:
+    """Plans and what else speaks, on one table; whether nothing failed."""
+    if given.on or given.local_ids:
+        raise click.UsageError("--test-on and --local-ids speak of another table: give --test or --tables")
+    if not asked.plans:
+        raise click.UsageError("give CASES, and the plans before it")
+    if len(asked.plans) == 1 and not outside:
+        raise click.UsageError("nothing to compare: give a PLAN before CASES, or --with NAME=FILE")
+    if (out / TRANSFER).is_file():
+        raise mmfuse.RunError("is a comparison over several tables", "a study of one", "another --out", str(out))
+    study = run(app, asked, out, design, outside, card)
     judgement = mmfuse.judge(study)
     show_study(app.screen, study, judgement)
     write_tables(out, judgement)
     app.screen.text(f"\n{out}: study.json, comparison.csv, differences.csv; again: mmfuse compare --out {out} --show")
-    if study.failed:
-        context.exit(1)
+    return not study.failed
 
 
 def run(
-    app: App,
-    plans: Sequence[str],
-    table: Path,
-    out: Path,
-    design: mmfuse.Design,
-    vary: Sequence[str],
-    outside: Mapping[str, Path],
-    networks_only: bool,
-    sets: Sequence[str],
-    card: Path | None,
-    device: str,
+    app: App, asked: Asked, out: Path, design: mmfuse.Design, outside: Mapping[str, Path], card: Path | None
 ) -> mmfuse.Study:
-    """Reads what was named and carries the comparison out."""
+    """Reads what was named and carries the comparison out; the last of the words is the table."""
+    table = Path(asked.plans[-1])
     card_file = card_of(table, card)
-    named = mmfuse.varied(plans, card_file, vary, catalog=app.catalog, sets=sets, networks_only=networks_only)
+    named = mmfuse.varied(
+        asked.plans[:-1], card_file, asked.vary, catalog=app.catalog, sets=asked.sets,
+        networks_only=asked.networks_only,
+    )  # fmt: skip
     known = named[0].spec.card if named else mmfuse.load_card(card_file, app.catalog)
     if design.refold == "all" and design.folds:
         app.screen.text("outer folds are drawn from all cases, `test` included: it is no longer held out")
     with app.working():
         return mmfuse.compare(
             named, mmfuse.read_table(table, known.cases.missing), known, card_file.parent, out, design,
-            outside=outside, catalog=app.catalog, device=device, watch=app.watch,
+            outside=outside, catalog=app.catalog, device=asked.device, watch=app.watch,
         )  # fmt: skip
-
-
-def _named(words: Sequence[str]) -> dict[str, Path]:
-    """{name: file} of `NAME=FILE` words."""
-    found: dict[str, Path] = {}
-    for word in words:
-        name, equals, file = word.partition("=")
-        if not equals or not name.strip() or not file.strip():
-            raise click.UsageError(f"--with {word!r}: expected NAME=FILE, as in dermatologists=readers.csv")
-        if name.strip() in found:
-            raise click.UsageError(f"--with {name.strip()} is given twice")
-        found[name.strip()] = Path(file.strip())
-    return found
 
 
 def _given(context: click.Context, name: str) -> bool:

@@ -1,0 +1,86 @@
+"""What changes where something is tested on other cases than those it was made for: differences of two figures of one
+source on two sets of cases that share none.
+
+Nothing is paired here, so the interval is that of two independent figures; whatever differs between the tables (who is
+ill, how images are made, how labels are given) is in it, not the plan alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmfuse.study.intervals import Interval
+from mmfuse.study.judging import Judgement, Line
+from mmfuse.study.paired import Difference
+from mmfuse.study.transfer import Crossing, Transfer
+from mmfuse.study.verdicts import HELPS, HURTS, UNCLEAR, verdict
+
+BETTER, WORSE = "better there", "worse there"
+_SAID = {HELPS: BETTER, HURTS: WORSE}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A source's figure on the cases of another table, less that on its own table's test cases."""
+
+    name: str
+    role: str
+    label: str
+    home: Crossing
+    away: Crossing
+    here: float
+    there: float
+    difference: Difference
+    """`there` less `here`."""
+    word: str
+    """`better there`, `worse there`, `no difference larger than δ` or `cannot tell with these cases`."""
+
+
+def shifts(transfer: Transfer, judged: Mapping[Crossing, Judgement]) -> list[Shift]:
+    """Of every source and label, for each pair of tables of which the first has test cases of its own. `judged`: what
+    `judge` says of each standing cell."""
+    homes = {cell.train: cell for cell in transfer.standing if cell.train == cell.test}
+    found = []
+    for away in transfer.standing:
+        home = homes.get(away.train)
+        if home is None or away == home:
+            continue
+        own = {(line.name, line.label): line for line in judged[home].lines}
+        for line in judged[away].lines:
+            beside = own.get((line.name, line.label))
+            if beside is not None:
+                found.append(_shift(home, away, beside, line, judged[away]))
+    return found
+
+
+def _shift(home: Crossing, away: Crossing, here: Line, there: Line, judged: Judgement) -> Shift:
+    metric = judged.metric
+    values = here.figures.get(metric, math.nan), there.figures.get(metric, math.nan)
+    if here.interval is None or there.interval is None:
+        gap = Difference(values[1] - values[0], math.nan, math.nan, 0, metric=metric, note="no interval of either")
+    else:
+        gap = unpaired_difference(there.interval, here.interval, metric)
+    found = verdict(gap, judged.delta)
+    word = _SAID.get(found.word, found.word if found.word == UNCLEAR else f"no difference larger than {judged.delta:g}")
+    return Shift(here.name, here.role, here.label, home, away, *values, gap, word)
+
+
+def unpaired_difference(one: Interval, other: Interval, metric: str) -> Difference:
+    """Figure `one` less `other` of two sets of cases that share none, with a 95 % interval made of theirs.
+
+    The distances of the figures to the ends of their intervals add up in squares (Newcombe, Stat. Med. 17, 1998; Zou &
+    Donner, Stat. Med. 27, 2008: MOVER). No interval where either has none.
+    """
+    value = one.value - other.value
+    groups, cases = one.groups + other.groups, one.cases + other.cases
+    covers = f"the choice of {one.groups} and {other.groups} groups of cases; not of training cases"
+    if np.isnan([one.low, other.low]).any():
+        note = next(each.note for each in (one, other) if math.isnan(each.low))
+        return Difference(value, math.nan, math.nan, groups, metric=metric, cases=cases, covers=covers, note=note)
+    low = value - math.hypot(one.value - one.low, other.high - other.value)
+    high = value + math.hypot(one.high - one.value, other.value - other.low)
+    return Difference(value, low, high, groups, method="mover", metric=metric, cases=cases, covers=covers)

@@ -1,0 +1,89 @@
+"""Differences of figures on two sets of cases: against arithmetic done by hand, against a formula of its own, and at
+their level in a simulation.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from tables import binary, noisy
+
+from mmfuse import Crossing, Interval, Judgement, Line, Transfer, interval, shifts, unpaired_difference
+from mmfuse.study.shift import BETTER, WORSE
+
+
+def made(value, low, high, groups=50):
+    return Interval(value, low, high, "jackknife-t", groups, groups, "")
+
+
+def test_distances_to_the_ends_add_up_in_squares():
+    found = unpaired_difference(made(0.8, 0.7, 0.86), made(0.6, 0.52, 0.7), "accuracy")
+    assert found.value == pytest.approx(0.2)
+    assert found.low == pytest.approx(0.2 - math.sqrt(0.1**2 + 0.1**2))
+    assert found.high == pytest.approx(0.2 + math.sqrt(0.06**2 + 0.08**2))
+    assert found.groups == 100
+    assert "50 and 50 groups" in found.covers
+
+
+def test_newcombe_s_example():
+    """Newcombe, Stat. Med. 17 (1998), table II: 56/70 less 48/80 by Wilson's intervals (method 10): .0524 … .3339."""
+
+    def wilson(hits, n, z=1.959964):
+        p = hits / n
+        middle, half = (p + z * z / (2 * n)), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return made(p, (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
+
+    found = unpaired_difference(wilson(56, 70), wilson(48, 80), "accuracy")
+    assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
+
+
+def test_without_an_interval_there_is_none():
+    none = Interval(0.9, math.nan, math.nan, "none", 5, 5, "", "only 5 cases")
+    found = unpaired_difference(none, made(0.6, 0.5, 0.7), "accuracy")
+    assert math.isnan(found.low)
+    assert found.note == "only 5 cases"
+    assert found.value == pytest.approx(0.3)
+
+
+def test_intervals_of_like_tables_hold_zero_as_often_as_they_say():
+    """400 pairs of tables from one source: 95 % within three standard errors of the simulation."""
+    held = 0
+    for seed in range(400):
+        one, other = noisy(n=80, seed=2 * seed), noisy(n=140, seed=2 * seed + 1)
+        gap = unpaired_difference(*(interval(t, "s0", metric="accuracy") for t in (one, other)), "accuracy")
+        held += gap.low <= 0 <= gap.high
+    assert abs(held / 400 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+HOME, AWAY = Crossing("a", "a", "a"), Crossing("a", "b", "a-to-b")
+
+
+def judged(metric, value, low, high):
+    lines = [
+        Line("plan", "variant", "", 50, {metric: value}, {}, made(value, low, high)),
+        Line("people", "outside", "", 50, {metric: math.nan}, {}, None),
+    ]
+    return Judgement(metric, 0.02, 50, 50, "case", lines)
+
+
+@pytest.mark.parametrize(
+    ("metric", "there", "word"),
+    [("accuracy", 0.95, BETTER), ("accuracy", 0.5, WORSE), ("log-loss", 0.5, BETTER), ("log-loss", 0.95, WORSE),
+     ("accuracy", 0.71, "cannot tell with these cases")],
+)  # fmt: skip
+def test_the_word_is_that_of_the_metric_s_direction(tmp_path, metric, there, word):
+    both = {HOME: judged(metric, 0.7, 0.66, 0.74), AWAY: judged(metric, there, there - 0.04, there + 0.04)}
+    plan, people = shifts(Transfer(tmp_path, [HOME, AWAY]), both)
+    assert (plan.here, plan.there, plan.word) == (0.7, there, word)
+    assert math.isnan(people.difference.low)
+
+
+def test_what_has_no_test_cases_of_its_own_has_no_shift(tmp_path):
+    assert shifts(Transfer(tmp_path, [AWAY]), {AWAY: judged("accuracy", 0.7, 0.6, 0.8)}) == []
+
+
+def test_an_interval_of_real_scores_goes_in():
+    table = binary(np.arange(60) % 2, np.arange(60) % 2 + 0.0)
+    gap = unpaired_difference(interval(table, "s0", metric="accuracy"), made(0.5, 0.4, 0.6), "accuracy")
+    assert gap.value == pytest.approx(0.5)
+    assert gap.low < 0.5 < gap.high
