@@ -19,11 +19,13 @@ CORNER = 0.04
 """Share of a side that a corner's patch takes."""
 LEAST_CONTRAST = 6.0
 """Grey levels between corner and disc; below it nothing stands out."""
+MOST_GROUND = 0.6
+"""Share of the disc's brightness that the corner may have: a ground brighter than that is none."""
 RISE = 0.12
 """Share of that contrast from which on a place belongs to the disc: its rim is much darker than its middle."""
 LEAST_RISE = 2.5
 """The same in grey levels: more than the noise of a smoothed dark background."""
-LEAST_AREA = 0.05
+LEAST_AREA = 0.03
 """Share of the picture that a disc takes at least."""
 LEAST_FILL = 0.6
 """Share of its box that it fills: a whole disc 0.785, one that is cut more, a vessel or a ruler less."""
@@ -86,8 +88,8 @@ def find_disc(image: Pixels) -> Disc | None:
     # The brightest colour of each place: a dark fundus is still red.
     grey = cv2.resize(image.max(axis=2), small, interpolation=cv2.INTER_AREA)
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    dark, bright = _darkest_corner(grey), float(np.percentile(grey, 95))
-    if bright - dark < LEAST_CONTRAST:
+    dark, bright = _darkest_corner(grey), float(np.percentile(grey, 98))
+    if bright - dark < LEAST_CONTRAST or dark > MOST_GROUND * bright:
         return None
     mask = (grey > dark + max(LEAST_RISE, RISE * (bright - dark))).astype(np.uint8)
     count, names, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
