@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class AttentionResnet(Encoder):
     """A ResNet of timm with channel attention, spatial attention or both in its residual branches.
 
-    What is public of Li et al., "Fundus diseases with binocular images", Micromachines 13(6):947, 2022, says "ResNet50
+    What is public of BFPC-Net (Li, Xu, Yang, Han, Micromachines 13(6):947, 2022, doi:10.3390/mi13060947) says "ResNet50
     with attention" and cites SE; a re-implementer speaks of a residual attention module in place of the last block.
     Which kind and where is therefore a knob. Channel attention: Hu, Shen, Sun, "Squeeze-and-excitation networks", 2018,
     arXiv 1709.01507, eq. 2-4. Spatial attention and the order channel → spatial: Woo et al., "CBAM", 2018, arXiv

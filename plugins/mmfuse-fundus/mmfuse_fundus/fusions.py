@@ -119,9 +119,8 @@ class SpatialCorrelation(FeatureFusion):
     """Every place of one map looks at all places of the other and takes over what corresponds to it.
 
     A = softmax(θ(L)ᵀ φ(R) / √width) over the places of R; L' = [L, A g(R)], R' likewise with L; then the mean over
-    places. The idea of DCNet: Li et al., "Dense correlation network for automated multi-label ocular disease detection
-    with paired color fundus photographs", ISBI 2020; its exact projections are not public. The root is ours: without
-    it the softmax is saturated from the start.
+    places. The idea of DCNet (Li et al., ISBI 2020; He et al., Biomedical Signal Processing and Control 63:102167,
+    2021), whose exact projections are not public. The root is ours: without it the softmax is saturated from the start.
     """
 
     width: Annotated[int, Field(ge=1)] = 256
