@@ -11,7 +11,7 @@ import difflib
 import re
 import types
 from collections.abc import Mapping
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -46,8 +46,8 @@ def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> 
         return build(get_args(kind)[0], raw, where, catalog, faults)
     roles = _part_kinds(kind)
     if roles:
-        left_out = raw == "" and len(roles) < len(_options(kind))
-        return raw if isinstance(raw, Part) or left_out else _build_part(roles, raw, where, catalog, faults)
+        is_word = isinstance(raw, str) and raw in _literals(kind)
+        return raw if isinstance(raw, Part) or is_word else _build_part(roles, raw, where, catalog, faults)
     nodes = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Node)]
     if nodes[:1] == [LabelLine] and isinstance(raw, list | tuple):  # its classes are short for a label
         raw = {"classes": raw}
@@ -63,6 +63,11 @@ def build(kind: Any, raw: Any, where: str, catalog: Catalog, faults: Faults) -> 
 
 def _options(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _literals(kind: Any) -> list[str]:  # noqa: ANN401
+    """The words that may stand instead of a part; the empty one leaves it out."""
+    return [word for option in _options(kind) if get_origin(option) is Literal for word in get_args(option)]
 
 
 def _part_kinds(kind: Any) -> list[type[Part]]:  # noqa: ANN401

@@ -12,17 +12,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mmfuse.knobs import Node, Part
 from mmfuse.labels import Label, Labels
-from mmfuse.parts import (
-    Augmentation,
-    DecisionFusion,
-    Encoder,
-    FeatureFusion,
-    Head,
-    Loss,
-    Modality,
-    Pretext,
-    SecondStage,
-)
+from mmfuse.parts import Augmentation, Encoder, FeatureFusion, Head, Loss, Modality, Pretext
+from mmfuse.parts.outcomes import DecisionFusion, Metric, SecondStage
 
 
 def _as_word(given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
@@ -209,11 +200,17 @@ class NetworkSection(Node):
     """A run whose every tensor that fits is loaded, head included."""
 
 
+Epochs = Literal["", "log-loss", "brier", "accuracy", "balanced-accuracy", "macro-f1", "macro-auc", "average-precision"]
+"""What epochs are compared by without a part; the names of `metrics.METRICS`."""
+
+
 class BestEpoch(Node):
     """Which epoch is kept: the best mean of a metric over sources, on `valid`. Empty metric: the last epoch."""
 
-    metric: str = "log-loss"
-    """log-loss, brier, accuracy, balanced-accuracy, macro-f1, macro-auc or average-precision."""
+    metric: Epochs | Metric = "log-loss"
+    """One of these words (of all classes that occur, however rare), or any other `Metric`; of one with a finite ideal
+    the nearest value.
+    """
     sources: Names = ("fused",)
     """Of the network; a use stands for the side heads of its modalities."""
 
@@ -265,10 +262,12 @@ class TrainingSection(Node):
     """Chance, per case and present modality, that it is hidden; at least one is kept."""
     folds: Annotated[int, Field(ge=2)] | FoldColumn = 5
     """How many networks speak out of fold; or a column that says who is in which fold."""
+    frozen_precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """Of frozen image encoders. auto: bf16-mixed where the device works in it by itself; a run keeps what was chosen."""
     cache_limit: Annotated[float, Field(ge=0)] = 20.0
-    """GB (10⁹ bytes) that the features of frozen encoders may take on disk for one network's cases; where they would
-    take more, the encoder runs each epoch. 0: it always does.
-    """
+    """GB that features of frozen encoders may take on disk for a network's cases; above, encoders run each epoch."""
+    feature_views: Annotated[int, Field(ge=0)] = 0
+    """Of a case's images that frozen encoders read: as it is and fixed augmented draws, one an epoch. 0, 1: as it is."""
     serve: Literal["refit", "folds"] = "refit"
     """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
     transductive: bool = False

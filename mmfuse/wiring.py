@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
-from mmfuse.metrics import METRICS, read_rule
-from mmfuse.parts import DecisionFusion, Modality, SecondStage
+from mmfuse.metrics import read_rule
+from mmfuse.parts import DecisionFusion, Metric, Modality, SecondStage
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
 
 FUSED = "fused"
@@ -233,8 +233,8 @@ def _best_sources(
     if not sources:
         return ()
     best = spec.plan.training.best
-    if best.metric and best.metric not in METRICS:
-        faults.add("training.best.metric", f"no metric is called '{best.metric}'", mend=nearest(best.metric, METRICS))
+    if isinstance(best.metric, Metric) and not faults and not best.metric.suits(spec.card.label_set):
+        faults.add("training.best.metric", f"'{best.metric.name}' has no meaning for these labels", "another metric")
     return _sources(best.sources, sources, uses, encoders, "training.best.sources", faults)
 
 

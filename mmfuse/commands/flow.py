@@ -98,7 +98,8 @@ def _training(spec: Spec, wiring: Wiring, has_valid: bool) -> str:
     loss = in_words(training.loss) if training.loss != "" else "cross-entropy"
     words = f"learns on train: {loss}, {training.epochs} epochs"
     if has_valid and training.best.metric:
-        words += f", keeps the epoch with the best {training.best.metric} of {', '.join(wiring.best_sources)} on valid"
+        metric = training.best.metric if isinstance(training.best.metric, str) else training.best.metric.name
+        words += f", keeps the epoch with the best {metric} of {', '.join(wiring.best_sources)} on valid"
     else:
         words += ", keeps the last"
     return words

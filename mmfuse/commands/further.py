@@ -88,7 +88,7 @@ def show_findings(screen: Screen, evaluation: Evaluation) -> None:
 
 def _trivial(evaluation: Evaluation, place: str, by_label: bool) -> dict[str, Any]:
     """The trivial predictors of a table: those of all metrics, and those of a metric that stands in it."""
-    of_label = next(iter(next(iter(evaluation["trivial"].values())).values()), {})
+    of_label: Mapping[str, Any] = next(iter(next(iter(evaluation["trivial"].values())).values()), {})
     of = evaluation["trivial_of"]
     return {
         name: told

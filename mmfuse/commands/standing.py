@@ -94,17 +94,17 @@ def _show_sentences(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgemen
     if judged.chosen:
         line = next(line for line in judged.lines if line.name == judged.chosen and line.label == "")
         figure = line.interval or f"{line.figures[judged.metric]:.3f}"
-        sentences.append(
-            f"chosen on `valid` by {study.design.select}: {judged.chosen}; {judged.metric} on `test` {figure}"
-        )
+        chosen = f"chosen on {judged.chosen_on} by {study.design.select}: {judged.chosen}"
+        sentences.append(f"{chosen}; {judged.metric} on `test` {figure}")
     elif judged.best:
         count = len(study.family)
         sentences.append(f"best of {count} on `test`: {judged.best}, optimistic by about {judged.optimism:.3f};"
-                         " --select METRIC chooses on `valid` instead")  # fmt: skip
+                         " --select METRIC chooses on other cases instead")  # fmt: skip
     sentences += [f"control: {sentence}" for sentence in judged.reached]
     intervals = [contest.difference for contest in judged.contests if contest.difference.covers]
     if intervals:
         sentences.append(f"intervals cover {intervals[0].covers}")
+    sentences += judged.warnings
     sentences += study.notes
     looks = mmfuse.Ledger().looks(held_out(study))
     if looks.times:

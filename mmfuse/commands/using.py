@@ -14,11 +14,12 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.figures import METRICS, NONE, as_tree, show_figures
+from mmfuse.commands.further import TOGETHER
 from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_output, write_text
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
-    from mmfuse import Cases, Pipeline, Run, ScoreTable, Table
+    from mmfuse import Cases, Metric, Pipeline, Run, ScoreTable, Table
 
 OPENED = "test-opened.jsonl"
 """In a run folder: one line for every time its `test` cases were evaluated."""
@@ -107,19 +108,30 @@ def evaluate(
         count_opening(app, run)
     if place in ("test", "all"):
         count_look(app, opened, scores if place == "all" else scores.take(scores.split == "test"))
-    made = NONE
+    made, at = NONE, NONE
     if with_intervals:
+        asked = asked_for(app, scores, evaluation, shown_only=json_file is None)
+        within = scores.folds if place == "train" else ()
         with app.working():
-            made = (
-                mmfuse.intervals(scores, on=place) if json_file else mmfuse.intervals(scores, on=place, metrics=METRICS)
-            )
-        evaluation = {**evaluation, "intervals": as_tree(made)}
+            made = mmfuse.intervals(scores, on=place, metrics=asked, within=within)
+            at = mmfuse.intervals_at(scores, opened.points, on=place)
+        evaluation = {**evaluation, "intervals": as_tree(made, at)}
     if json_file is not None and str(json_file) == "-":
         app.screen.json(evaluation)
         return
     if json_file is not None:
         write_text(json_file, as_json(evaluation) + "\n")
-    show_figures(app.screen, evaluation, answer_of(opened, list(evaluation["sources"])), made)
+    show_figures(app.screen, evaluation, answer_of(opened, list(evaluation["sources"])), made, at)
+
+
+def asked_for(app: App, scores: ScoreTable, evaluation: dict[str, Any], *, shown_only: bool) -> list[str | Metric]:
+    """The metrics that get an interval: those of mmfuse (or of them those in the tables that show intervals), and those
+    of plugins that have a meaning here and did not fail.
+    """
+    names = [*METRICS, *TOGETHER] if shown_only else list(mmfuse.MEASURES)
+    own = [name for name in names if mmfuse.MEASURES[name].suits(scores.labels)]
+    brought = [metric for name, metric in app.catalog.metrics().items() if name not in mmfuse.MEASURES]
+    return [*own, *(m for m in brought if m.suits(scores.labels) and m.name not in evaluation["failed"])]
 
 
 def answer_of(opened: Run, sources: Sequence[str]) -> str:

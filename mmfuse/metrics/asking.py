@@ -45,7 +45,8 @@ class Figure(Protocol):
 class Named(Figure, Protocol):
     """A figure that knows its own name, as parts do."""
 
-    name: Any
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,9 @@ def evaluate(
     frequent class of `train`, `prior` with the shares of classes there; further trivial predictors are those of a
     metric (`Metric.trivial`) and stand beside the metrics that `trivial_of` names. `mean` is over labels where the
     metric is defined, by their weight; what speaks of the positive class is meant over labels that are not `few`.
-    `together` are metrics of all labels at once, where they have a meaning. Undefined is None. `metrics` {name: `Metric` or measure}
-    are shown instead of those that come with mmfuse; one that fails is named in `failed` and is None. On `train`, whose
-    scores come from the networks of several folds, what ranks cases compares those of one fold alone.
+    `together` are metrics of all labels at once, where they have a meaning. Undefined is None. `metrics` {name:
+    `Metric` or measure} are shown instead of those that come with mmfuse; one that fails is named in `failed` and is
+    None. On `train`, whose scores come from the networks of several folds, what ranks compares cases of one fold alone.
 
     Raises: TableError if no case is in that split.
     """

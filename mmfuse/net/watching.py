@@ -11,24 +11,28 @@ from torch import Tensor
 
 from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Ints, Labels
-from mmfuse.metrics import LARGER_IS_BETTER, METRICS
+from mmfuse.metrics import MEASURES, METRICS, Asked, Measure, merit
 from mmfuse.net.answering import RawScores
 from mmfuse.net.batches import Index
+from mmfuse.parts import Metric
 
 LOOKED_AT = 16
 """Steps between looks at the losses; each look waits for the device."""
 
 
 class Watched:
-    """The metric by which epochs are compared."""
+    """The metric by which epochs are compared: a word of `METRICS`, or a part."""
 
-    def __init__(self, metric: str, sources: tuple[str, ...], labels: Labels) -> None:
-        if metric not in METRICS:
+    def __init__(self, metric: str | Metric, sources: tuple[str, ...], labels: Labels) -> None:
+        if isinstance(metric, Metric):
+            self.metric, self._figure = metric.name, Asked(metric.name, metric)
+        elif metric in METRICS:
+            self.metric, self._figure = metric, Asked(metric, Measure(METRICS[metric], MEASURES[metric].ideal))
+        else:
             raise SpecError(
                 f"no metric is called '{metric}'", mend=nearest(metric, METRICS), where="training.best.metric"
             )
-        self.metric, self.sources, self.labels = metric, sources, labels
-        self.larger_is_better = metric in LARGER_IS_BETTER
+        self.sources, self.labels = sources, labels
 
     def value(self, scores: RawScores, targets: Ints) -> float:
         """Mean over labels (by their weight) and over sources, of what is defined; NaN if nothing is."""
@@ -38,15 +42,16 @@ class Watched:
 
     def _of_source(self, logits: np.ndarray, targets: Ints) -> float:
         p = self.labels.softmax(logits.astype(np.float64)).mean(axis=0)
-        by_label = METRICS[self.metric](p, targets, self.labels, None)[0]
-        weight = np.where(np.isnan(by_label), 0.0, self.labels.weights)
+        by_label = self._figure.score(p, targets, self.labels)[0]
+        weight = np.where(np.isnan(by_label), 0.0, self.labels.weights if len(by_label) == len(self.labels) else 1.0)
         return float((np.nan_to_num(by_label) * weight).sum() / weight.sum()) if weight.sum() > 0 else math.nan
 
     def better(self, value: float, than: float) -> bool:
         """Whether `value` beats the best so far (NaN: there is none)."""
         if math.isnan(value):
             return False
-        return math.isnan(than) or (value > than if self.larger_is_better else value < than)
+        ideal = self._figure.figure.ideal
+        return math.isnan(than) or bool(merit(ideal, value) > merit(ideal, than))
 
 
 class LossLog:

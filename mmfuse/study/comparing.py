@@ -5,12 +5,9 @@ Every figure works from the stored scores; a variant that fails is named and doe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -19,125 +16,19 @@ from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table
-from mmfuse.decide.scores import ScoreTable, log_scores
-from mmfuse.errors import MmfuseError, RunError, SpecError
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.errors import MmfuseError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
-from mmfuse.labels import Labels
-from mmfuse.metrics import LARGER_IS_BETTER, REPORTED
+from mmfuse.labels import Ints, Labels
 from mmfuse.spec import Card
 from mmfuse.study import controls, variants
-from mmfuse.study.designs import Design, Split, blank_table, outer_splits
+from mmfuse.study.choosing import FLATTERED, INNER, best_single, check_metric, grounds, metric_named
+from mmfuse.study.designs import Design, Split, blank_table, inner_numbers, inner_split, inner_table, outer_splits
+from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.outside import read_outside
-from mmfuse.study.resampling import over_labels
-from mmfuse.study.shelf import Shelf, aligned, put, spec_digest, stored
+from mmfuse.study.shelf import Shelf, put, spec_digest, stored
 from mmfuse.study.variants import Role, Variant
-
-STUDY = "study.json"
-CASES = "cases"
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """One line of a comparison: whose scores are looked at."""
-
-    name: str
-    role: Role
-    source: str = ""
-    keys: tuple[tuple[str, ...], ...] = ()
-    """By seed, then by fold: where its scores stand."""
-    classes_only: bool = False
-    """It gave classes, no probabilities: only metrics that need classes speak of it."""
-    failure: str = ""
-    """Why it could not be fitted; empty: it was."""
-
-
-@dataclass
-class Study:
-    """What a study's folder holds."""
-
-    folder: Path
-    design: Design
-    case_is: str
-    reference: str
-    speakers: list[Speaker] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
-
-    @property
-    def family(self) -> tuple[str, ...]:
-        """The variants that were named beforehand."""
-        return tuple(speaker.name for speaker in self.standing if speaker.role in ("variant", "outside"))
-
-    @property
-    def standing(self) -> list[Speaker]:
-        """Those that were fitted."""
-        return [speaker for speaker in self.speakers if not speaker.failure]
-
-    @property
-    def failed(self) -> list[Speaker]:
-        """Those that were not."""
-        return [speaker for speaker in self.speakers if speaker.failure]
-
-    def named(self, *roles: Role) -> list[str]:
-        """The names of those that stand and have one of these roles."""
-        return [speaker.name for speaker in self.standing if speaker.role in roles]
-
-    def tables(self) -> list[ScoreTable]:
-        """A score table a seed: the `valid` and `test` cases of all folds (`folds` numbers them), a source a speaker.
-
-        Raises: RunError where stored scores are missing or speak of other cases.
-        """
-        blanks = [ScoreTable.load(path) for path in sorted((self.folder / CASES).glob("*.npz"))]
-        made = []
-        for seed in range(self.design.seeds):
-            sources = {}
-            for speaker in self.standing:
-                by_fold = speaker.keys[min(seed, len(speaker.keys) - 1)]
-                parts = []
-                for number, blank in enumerate(blanks):
-                    scores = stored(self.folder, by_fold[min(number, len(by_fold) - 1)])
-                    parts.append(aligned(scores, speaker.source, blank.ids))
-                sources[speaker.name] = log_scores(np.concatenate(parts))
-            made.append(replace(_joined(blanks), sources=sources))
-        return made
-
-    def save(self) -> None:
-        """Writes `study.json`, whole or not at all."""
-        about = {"format": FORMAT, "case_is": self.case_is, "reference": self.reference,
-                 "design": asdict(self.design), "notes": self.notes,
-                 "speakers": [asdict(speaker) for speaker in self.speakers]}  # fmt: skip
-        scratch = self.folder / f".{STUDY}"
-        scratch.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
-        scratch.replace(self.folder / STUDY)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads a study's folder. Raises: RunError if it is none, or of a newer mmfuse."""
-        path = folder / STUDY
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-            speakers = [Speaker(**{**given, "keys": tuple(map(tuple, given["keys"]))}) for given in about["speakers"]]
-            if about["format"] > FORMAT:
-                raise RunError(f"is of format {about['format']}", f"format {FORMAT}", "update mmfuse", str(path))
-            return cls(
-                folder, Design(**about["design"]), about["case_is"], about["reference"], speakers, about["notes"]
-            )
-        except FileNotFoundError:
-            raise RunError("is no study", "a folder that `mmfuse compare` wrote", "check --out", str(folder)) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"cannot be read: {error}", "what `mmfuse compare` wrote", where=str(path)) from error
-
-
-def _joined(blanks: Sequence[ScoreTable]) -> ScoreTable:
-    if len(blanks) == 1:
-        return blanks[0]
-    columns = {
-        word: np.concatenate([getattr(blank, word) for blank in blanks])
-        for word in ("ids", "groups", "split", "folds", "targets")
-    }
-    return replace(blanks[0], **columns)  # type: ignore[arg-type]  # each of its own type
 
 
 def compare(
@@ -161,12 +52,17 @@ def compare(
     """
     catalog = catalog or Catalog()
     cases = Cases(table, card, root)
+    for word in (design.metric, design.chooses_by):
+        check_metric(word, catalog, cases.labels)
     split = assign(cases, card.split, watch).astype(object)
     splits = outer_splits(cases, split, design, card.split.seed)
+    design.refuse_nothing_to_select_on(_has_valid(splits))
     shelf = Shelf(out, table, root, catalog, device, watch)
-    _write_blanks(out, cases, splits)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
-    work = _Work(study, shelf, cases.labels, splits, watch)
+    inner = _inner_numbers(study, cases, splits, card.split.seed) if named else []
+    _write_blanks(out, CASES, [blank_table(cases, split, fold) for fold, split in enumerate(splits)])
+    _write_blanks(out, INNER, [inner_table(cases, one, fold, design.inner) for fold, one in enumerate(inner)])
+    work = _Work(study, shelf, cases.labels, splits, inner, watch)
     for name, file in (outside or {}).items():
         work.add_outside(name, file, cases)
     for variant in named:
@@ -176,24 +72,61 @@ def compare(
     if named and design.controls:
         _controls(work, named[0], cases, split, catalog)
     study.reference = study.reference or study.speakers[0].name
+    if study.named("single") and grounds(study.tables(), study.inner_table(), study.named("single")).on == "test":
+        study.notes.append(FLATTERED)
+        watch(Notice(FLATTERED, "warning"))
     study.save()
     return study
 
 
-def _write_blanks(out: Path, cases: Cases, splits: Sequence[Split]) -> None:
-    place = out / CASES
-    place.mkdir(parents=True, exist_ok=True)
+def _write_blanks(out: Path, name: str, blanks: Sequence[ScoreTable]) -> None:
+    place = out / name
+    if blanks:
+        place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("*.npz"):
         old.unlink()
-    for number, split in enumerate(splits):
-        blank_table(cases, split, number).save(place / f"{number:02d}.npz")
+    for number, blank in enumerate(blanks):
+        blank.save(place / f"{number:02d}.npz")
+
+
+def _has_valid(splits: Sequence[Split]) -> bool:
+    return any(bool((split == "valid").any()) for split in splits)
+
+
+def _inner_numbers(study: Study, cases: Cases, splits: Sequence[Split], seed: int) -> list[Ints]:
+    """By outer fold, the inner fold of each training case; nothing where nothing is chosen on inner folds.
+
+    Raises: TableError where a variant is to be chosen and there are too few groups; else that is noted.
+    """
+    design = study.design
+    for_variants, for_singles = design.needs_inner(_has_valid(splits))
+    if not (for_variants or for_singles):
+        return []
+    try:
+        return [inner_numbers(cases, split, design, seed, fold) for fold, split in enumerate(splits)]
+    except TableError as error:
+        if for_variants:
+            raise
+        study.notes.append(f"no inner folds: {error.faults[0].found}")
+        return []
 
 
 class _Work:
     """Adds speakers to a study, one variant after the other."""
 
-    def __init__(self, study: Study, shelf: Shelf, labels: Labels, splits: Sequence[Split], watch: Watch) -> None:
+    def __init__(
+        self,
+        study: Study,
+        shelf: Shelf,
+        labels: Labels,
+        splits: Sequence[Split],
+        inner: Sequence[Ints],
+        watch: Watch,
+    ) -> None:
         self.study, self.shelf, self.labels, self.splits, self.watch = study, shelf, labels, splits, watch
+        self.inner = inner
+        for_variants, for_singles = study.design.needs_inner(_has_valid(splits))
+        self.chosen: dict[Role, bool] = {"variant": for_variants, "single": for_singles}
         self.ledger = Ledger()
 
     def add(self, variant: Variant) -> None:
@@ -205,14 +138,25 @@ class _Work:
                 raise SpecError("has other labels than the reference", "one set of labels", "a study of its own")
             for number in range(seeds):
                 keys.append(tuple(self._fitted(variant, number, fold) for fold in range(len(self.splits))))
+            inner = self._fitted_inside(variant) if self.chosen.get(variant.role) else ()
         except Exception as error:  # whatever a part raises is this variant's failure alone
             failure = str(error) if isinstance(error, MmfuseError) else f"{type(error).__name__}: {error}"
             self.watch(Notice(f"{variant.name} failed: {failure}", "warning"))
             self.study.speakers += [Speaker(name, variant.role, failure=failure) for name in variant.sources]
             return
         self.study.speakers += [
-            Speaker(name, variant.role, source, tuple(keys)) for name, source in variant.sources.items()
+            Speaker(name, variant.role, source, tuple(keys), inner=inner) for name, source in variant.sources.items()
         ]
+
+    def _fitted_inside(self, variant: Variant) -> tuple[tuple[str, ...], ...]:
+        """Fits a variant on the inner folds of each training part, or finds it; `test` is not looked at."""
+        keys = []
+        for split, numbers in zip(self.splits, self.inner, strict=True):
+            count = int(numbers.max()) + 1
+            self.watch(Notice(f"{variant.name}: {count} inner folds of `train`, to choose by"))
+            splits = [inner_split(split, numbers, number) for number in range(count)]
+            keys.append(tuple(self.shelf.fitted(variant.spec, variant.table, one) for one in splits))
+        return tuple(keys)
 
     def _fitted(self, variant: Variant, number: int, fold: int) -> str:
         plan = variant.spec.plan
@@ -259,7 +203,9 @@ def _baselines(work: _Work, reference: Variant, catalog: Catalog) -> None:
 
 def _controls(work: _Work, reference: Variant, cases: Cases, split: Split, catalog: Catalog) -> None:
     makers = controls.all_but_slots(reference, cases, split, catalog)
-    best = best_on_valid(work.study.tables(), work.study.named("single"), work.study.design.chooses_by)
+    study, singles = work.study, work.study.named("single")
+    metric = metric_named(study.design.chooses_by, catalog)
+    best, _ = best_single(grounds(study.tables(), study.inner_table(), singles), singles, metric)
     if best:
         modality = best.removesuffix(variants.ALONE)
         makers.insert(0, (f"{modality} in all slots", partial(controls.in_all_slots, reference, modality)))
@@ -268,29 +214,3 @@ def _controls(work: _Work, reference: Variant, cases: Cases, split: Split, catal
 
 def _one(make: Callable[[], Variant]) -> list[Variant]:
     return [make()]
-
-
-def best_on_valid(tables: Sequence[ScoreTable], names: Sequence[str], metric: str, label: str = "") -> str:
-    """Which of `names` is best on `valid`, by the mean over folds and seeds (and labels, unless one is named); empty
-    where there are no names.
-
-    Where no case is `valid` it is chosen on `test`: of single modalities, that flatters them and no fusion.
-    """
-    if not names:
-        return ""
-    on = "valid" if (tables[0].split == "valid").any() else "test"
-    sign = 1 if metric in LARGER_IS_BETTER else -1
-    means = {name: sign * _mean_figure(tables, name, metric, on, label) for name in names}
-    known = {name: value for name, value in means.items() if not np.isnan(value)}
-    return max(known, key=known.__getitem__) if known else names[0]
-
-
-def _mean_figure(tables: Sequence[ScoreTable], name: str, metric: str, on: str, label: str) -> float:
-    values = []
-    for table in tables:
-        for fold in np.unique(table.folds):
-            part = table.take((table.folds == fold) & (table.split == on))
-            figures = REPORTED[metric](part.probabilities(name), part.targets, part.labels, None)
-            values.append(over_labels(figures, part.labels, label)[0])
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")

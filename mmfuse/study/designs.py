@@ -39,21 +39,39 @@ class Design:
     metric: str = "macro-auc"
     """What is compared."""
     select: str = ""
-    """The metric by which one variant is chosen on `valid`; empty: all are shown."""
+    """The metric by which one variant is chosen, never on `test`; empty: all are shown."""
+    select_on: Literal["auto", "valid", "inner"] = "auto"
+    """Where it is chosen: on `valid`, or on inner folds of the training part; auto: on `valid` if there is one."""
+    inner: int = 3
+    """Inner folds in each training part, fitted where something is chosen on them, with the first seed; 0: none."""
     delta: float = 0.02
     """The largest difference that does not matter."""
 
     @property
     def chooses_by(self) -> str:
-        """The metric that chooses on `valid`."""
+        """The metric that chooses."""
         return self.select or self.metric
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.folds == 1 or self.folds < 0 or self.delta <= 0:
+        if self.seeds < 1 or self.folds == 1 or self.folds < 0 or self.delta <= 0 or self.inner == 1 or self.inner < 0:
             raise SpecError(
-                f"{self.seeds} seeds, {self.folds} folds, delta {self.delta:g}",
+                f"{self.seeds} seeds, {self.folds} folds, {self.inner} inner folds, delta {self.delta:g}",
                 "one seed or more; no folds, or two or more; a delta above 0",
             )
+
+    def refuse_nothing_to_select_on(self, has_valid: bool) -> None:
+        """Raises: SpecError where one variant is to be chosen and there is nothing but `test` to choose it on."""
+        if not self.select:
+            return
+        if self.select_on == "valid" and not has_valid:
+            raise SpecError("--select-on valid, and no case is `valid`", "cases to choose on", "--select-on inner")
+        if not self.inner and (self.select_on == "inner" or not has_valid):
+            raise SpecError("--select without `valid` and without inner folds", "cases to choose on", "--inner 3")
+
+    def needs_inner(self, has_valid: bool) -> tuple[bool, bool]:
+        """Whether inner folds are fitted for the variants, and for the single modalities."""
+        on_inner = self.select_on == "inner" or (self.select_on == "auto" and not has_valid)
+        return bool(self.inner and self.select and on_inner), bool(self.inner and self.baselines and not has_valid)
 
 
 def outer_splits(cases: Cases, split: Split, design: Design, seed: int) -> list[Split]:
@@ -83,6 +101,23 @@ def outer_splits(cases: Cases, split: Split, design: Design, seed: int) -> list[
     return splits
 
 
+def inner_numbers(cases: Cases, split: Split, design: Design, seed: int, fold: int) -> Ints:
+    """(n,) the inner fold of each training case of an outer fold, -1 for all others; groups whole.
+
+    Raises: TableError where there are fewer groups than folds.
+    """
+    numbers, train = np.full(len(cases), -1, dtype=np.int64), np.flatnonzero(split == "train")
+    numbers[train] = _drawn(cases, train, design.inner, derive(seed, "choosing", fold))
+    return numbers
+
+
+def inner_split(split: Split, numbers: Ints, number: int) -> Split:
+    """The split of one inner fold: its cases are `test`, and the `test` cases of the outer fold are in none."""
+    words = np.where(split == "test", "", split).astype(object)
+    words[numbers == number] = "test"
+    return words
+
+
 def _drawn(cases: Cases, index: Ints, count: int, seed: int) -> Ints:
     taken = cases.take(index)
     return fold_numbers(taken.groups, taken.targets, cases.labels, count, seed)
@@ -91,6 +126,15 @@ def _drawn(cases: Cases, index: Ints, count: int, seed: int) -> Ints:
 def blank_table(cases: Cases, split: Split, fold: int) -> ScoreTable:
     """The `valid` and `test` cases of one outer fold, with no scores yet; `folds` is the outer fold."""
     words = split.astype(np.str_)
-    whole = ScoreTable({}, cases.ids, cases.groups, words, np.full(len(cases), fold), cases.targets, cases.labels,
-                       cases.card.cases.case_is)  # fmt: skip
+    whole = _blank(cases, words, np.full(len(cases), fold))
     return whole.take(np.isin(words, ("valid", "test")))
+
+
+def inner_table(cases: Cases, numbers: Ints, fold: int, count: int) -> ScoreTable:
+    """The training cases of one outer fold, with no scores yet; `folds` numbers the inner folds of all outer ones."""
+    words = np.where(numbers >= 0, "inner", "").astype(np.str_)
+    return _blank(cases, words, np.where(numbers >= 0, numbers + fold * count, -1)).take(numbers >= 0)
+
+
+def _blank(cases: Cases, words: NDArray[np.str_], folds: Ints) -> ScoreTable:
+    return ScoreTable({}, cases.ids, cases.groups, words, folds, cases.targets, cases.labels, cases.card.cases.case_is)

@@ -17,7 +17,8 @@ from scipy import special
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Floats, Ints
-from mmfuse.metrics import REPORTED
+from mmfuse.metrics import REPORTED, OperatingPoints, Wanted, asked, at_point
+from mmfuse.metrics.answers import SIDES
 from mmfuse.study.resampling import (
     BLOCKS,
     Sample,
@@ -91,6 +92,11 @@ _SHARES = (
 )  # fmt: skip
 SCALES: Mapping[str, Scale] = {**dict.fromkeys(_SHARES, UNIT), **dict.fromkeys(("log-loss", "brier"), POSITIVE)}
 """By metric; any other is taken as it is."""
+
+
+def scale_of(metric: Wanted) -> Scale:
+    """Where intervals of a metric are made."""
+    return SCALES.get(asked(metric).name, PLAIN)
 
 
 class Resampled(NamedTuple):
@@ -170,7 +176,7 @@ def interval(
     table: ScoreTable,
     source: str,
     *,
-    metric: str,
+    metric: Wanted,
     on: str = "test",
     label: str = "",
     method: str = "auto",
@@ -211,7 +217,11 @@ def interval(
 
 
 def intervals(
-    table: ScoreTable, *, on: str = "test", metrics: Iterable[str] = tuple(REPORTED), within: Sequence[int] | Ints = ()
+    table: ScoreTable,
+    *,
+    on: str = "test",
+    metrics: Iterable[Wanted] = tuple(REPORTED),
+    within: Sequence[int] | Ints = (),
 ) -> dict[str, dict[str, dict[str, Interval]]]:
     """{source: {label: {metric: its interval}}}, as `interval` gives them; the label `` is the mean over labels.
 
@@ -234,9 +244,31 @@ def intervals(
                 support = support_of(supports, figures[0], chosen.labels, label)
                 values = chosen.overall(metric, p, figures, label)
                 given = Resampled(float(values[0]), values[1:], freedom(support), _nothing, _nothing_on)
-                by_metric[metric] = _made(chosen, metric, label, support, given, "auto")
+                by_metric[asked(metric).name] = _made(chosen, metric, label, support, given, "auto")
         out[source] = by_label
     return out
+
+
+def intervals_at(
+    table: ScoreTable, points: OperatingPoints, *, on: str = "test"
+) -> dict[str, dict[str, dict[str, Interval]]]:
+    """{source: {label: {figure: its interval}}} of sensitivity, specificity, ppv and npv at stored operating points.
+
+    The threshold is taken as it stands: what choosing it on other cases would change is not covered.
+
+    Raises: TableError for an empty split or a case that stands in it twice.
+    """
+    out: dict[str, dict[str, dict[str, Interval]]] = {}
+    for source in table.sources:
+        found = points.of(source)
+        out[source] = {
+            label: {
+                name: interval(table, source, metric=at_point(name, point.threshold), on=on, label=label)
+                for name in SIDES
+            }
+            for label, point in found.items()
+        }
+    return {source: made for source, made in out.items() if made}
 
 
 def _nothing() -> Floats:
@@ -247,7 +279,7 @@ def _nothing_on(scale: Scale) -> Floats:
     return np.empty(0)
 
 
-def _made(chosen: Sample, metric: str, label: str, support: Support, given: Resampled, method: str) -> Interval:
+def _made(chosen: Sample, metric: Wanted, label: str, support: Support, given: Resampled, method: str) -> Interval:
     """The interval of one figure, or why there is none."""
     covers = chosen.covers(support.cases, support.groups)
     notes = [few_groups(support)] if support.fewest < FEW_GROUPS else []
@@ -264,7 +296,7 @@ def _made(chosen: Sample, metric: str, label: str, support: Support, given: Resa
         return none(few_groups(support))
     if np.isnan(given.left_out).any():
         return none("undefined without one of the groups")
-    scale = SCALES.get(metric, PLAIN)
+    scale = scale_of(metric)
     name = next(name for name, made in METHODS.items() if made is METHODS[method] and name != "auto")
     at_end = min(given.value - scale.least, scale.most - given.value) < _SAME
     if at_end or standard_error(given.left_out) < _SAME:
@@ -285,7 +317,7 @@ def few_groups(support: Support) -> str:
     return f"only {support.fewest} {units}{of}: {what}"
 
 
-def _studentised(chosen: Sample, metric: str, p: Floats, label: str, scale: Scale, seed: int) -> Floats:
+def _studentised(chosen: Sample, metric: Wanted, p: Floats, label: str, scale: Scale, seed: int) -> Floats:
     """(replicates,) studentised differences from the value, where they are defined."""
     groups = chosen.table.groups
     names, member = np.unique(groups, return_inverse=True)

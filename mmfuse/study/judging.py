@@ -1,28 +1,29 @@
 """What a study shows: figures of every speaker, and differences on the same test cases with the words that they allow.
 
 The family is named beforehand: the variants of the command line against the reference, the best single modality (chosen
-on `valid`) and the late logistic regression; its p-values are Holm's. All else is exploratory.
+on other cases) and the late logistic regression; its p-values are Holm's. All else is exploratory.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmfuse.catalog import Catalog
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Labels
-from mmfuse.metrics import LARGER_IS_BETTER, MEASURES, REPORTED
+from mmfuse.metrics import REPORTED, Wanted, asked, merit
+from mmfuse.study.choosing import FLATTERED, Grounds, best_of, best_single, check_metric, grounds, metric_named
 from mmfuse.study.classical import holm
-from mmfuse.study.comparing import Speaker, Study, best_on_valid
+from mmfuse.study.folder import Speaker, Study
 from mmfuse.study.intervals import Interval, interval
 from mmfuse.study.outside import CLASSES_ONLY
 from mmfuse.study.paired import Difference, paired_difference
 from mmfuse.study.repeated import difference_over_seeds, over_seeds
-from mmfuse.study.resampling import RANKING, bootstrap_weights, sample
+from mmfuse.study.resampling import bootstrap_weights, sample
 from mmfuse.study.variants import LATE
 from mmfuse.study.verdicts import HELPS, HURTS, UNCLEAR, verdict
 
@@ -83,68 +84,106 @@ class Judgement:
     lines: list[Line] = field(default_factory=list)
     contests: list[Contest] = field(default_factory=list)
     chosen: str = ""
-    """The variant that `--select` chose on `valid`."""
+    """The variant that `--select` chose."""
+    chosen_on: str = ""
+    """On which cases: `` `valid` ``, or inner folds of `train`."""
     optimism: float = 0.0
     """By how much the best of the variants shown on `test` is expected to exceed itself; 0 where one was chosen."""
     best: str = ""
     """The best of the variants on `test`, where none was chosen."""
     reached: list[str] = field(default_factory=list)
     """Sentences: controls that reach the fused model, and what explains its gain then."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences: what was chosen on `test`, or could not be chosen."""
 
 
-def judge(study: Study, metric: str = "") -> Judgement:
-    """Figures and differences of a study, from its stored scores. `metric`: another one than the study's.
+def judge(study: Study, metric: str = "", *, catalog: Catalog | None = None) -> Judgement:
+    """Figures and differences of a study, from its stored scores. `metric`: another one than the study's, a `Metric` of
+    `catalog` (all installed plugins by default) among them.
 
     Raises: SpecError for an unknown metric; RunError for broken scores.
     """
     metric = metric or study.design.metric
-    check_metric(metric)
-    check_metric(study.design.chooses_by)
     tables = study.tables()
+    check_metric(metric, catalog, tables[0].labels)
+    check_metric(study.design.chooses_by, catalog, tables[0].labels)
+    wanted = metric_named(metric, catalog)
+    compared = _Compared(study, tables, study.inner_table(), wanted, metric_named(study.design.chooses_by, catalog))
     held = sample(tables[0], "test").table
     out = Judgement(metric, study.design.delta, len(held), len(np.unique(held.groups)), study.case_is)
     labels = tables[0].labels
     questions = [OVERALL, *(labels.names if len(labels) > 1 else ())]
     for speaker in study.standing:
-        out.lines += [_line(tables, speaker, metric, question) for question in questions]
-    able = [speaker for speaker in study.standing if not speaker.classes_only or metric in CLASSES_ONLY]
-    out.contests = _contests(study, tables, [speaker.name for speaker in able], metric, questions)
-    family = [name for name in study.family if name in {speaker.name for speaker in able}]
+        out.lines += [_line(tables, speaker, wanted, question) for question in questions]
+    able = [speaker.name for speaker in study.standing if not speaker.classes_only or metric in CLASSES_ONLY]
+    asked_of = questions if asked(wanted).figure.by_label else [OVERALL]
+    best = {question: compared.best_single(able, question) for question in asked_of}
+    out.contests = _contests(compared, able, {question: single for question, (single, _) in best.items()})
+    out.warnings += [why for _, why in best.values() if why]
+    family = [name for name in study.family if name in able]
     if study.design.select:
-        out.chosen = best_on_valid(tables, study.named("variant"), study.design.select)
+        compared.choose(out)
     elif len(family) > 1:
-        out.best, out.optimism = _best_of(tables, family, metric)
+        out.best, out.optimism = _best_of(tables, family, wanted)
     out.reached = _reached(study, out.contests)
+    if compared.singles(able) and compared.of_singles(able).on == "test" and FLATTERED not in study.notes:
+        out.warnings.append(FLATTERED)
     return out
 
 
-def check_metric(word: str) -> None:
-    """Raises: SpecError for an unknown metric, or one of which neither more nor less is better."""
-    directed = [name for name in REPORTED if math.isinf(MEASURES[name].ideal)]
-    if word not in directed:
-        raise SpecError(f"no metric to compare by is called '{word}'", f"one of {directed}", nearest(word, directed))
+@dataclass(frozen=True)
+class _Compared:
+    """What contests are made from."""
+
+    study: Study
+    tables: Sequence[ScoreTable]
+    inner: ScoreTable | None
+    metric: Wanted
+    chooses_by: Wanted
+
+    def singles(self, able: Sequence[str]) -> list[str]:
+        return [name for name in self.study.named("single") if name in able]
+
+    def of_singles(self, able: Sequence[str]) -> Grounds:
+        return grounds(self.tables, self.inner, self.singles(able))
+
+    def best_single(self, able: Sequence[str], question: str) -> tuple[str, str]:
+        label = question if asked(self.chooses_by).figure.by_label else OVERALL
+        return best_single(self.of_singles(able), self.singles(able), self.chooses_by, label)
+
+    def choose(self, out: Judgement) -> None:
+        """The variant that is chosen, never on `test`."""
+        names = self.study.named("variant")
+        found = grounds(self.tables, self.inner, names, self.study.design.select_on)
+        out.chosen = best_of(found, names, self.chooses_by) if found.on != "test" else ""
+        out.chosen_on = found.words if out.chosen else ""
+        if not out.chosen:
+            why = "there are no other cases than `test`" if found.on == "test" else f"undefined on {found.words}"
+            out.warnings.append(f"nothing is chosen by {self.study.design.select}: {why}")
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _line(tables: Sequence[ScoreTable], speaker: Speaker, metric: str, label: str) -> Line:
-    folded = len(_within(tables[0])) > 0
-    asked = [name for name in REPORTED if not folded or name not in RANKING or name == "macro-auc"]
-    asked = [name for name in asked if not speaker.classes_only or name in CLASSES_ONLY]
-    by_seed: dict[str, list[float]] = {name: [] for name in asked}
+def _line(tables: Sequence[ScoreTable], speaker: Speaker, metric: Wanted, label: str) -> Line:
+    compared = asked(metric)
+    shown: dict[str, Wanted] = {name: name for name in REPORTED}
+    if compared.figure.by_label or not label:
+        shown[compared.name] = metric
+    shown = {name: one for name, one in shown.items() if not speaker.classes_only or name in CLASSES_ONLY}
+    by_seed: dict[str, list[float]] = {name: [] for name in shown}
     cases = 0
     seeds = tables[: len(speaker.keys)]
     for table in seeds:
         held = sample(table, "test", _within(table))
         p = held.table.probabilities(speaker.name)
         cases = _answered(held.table, p, label)
-        for name in asked:
-            by_seed[name].append(float(held.overall(name, p, held.figure(name, p), label)[0]))
+        for name, one in shown.items():
+            by_seed[name].append(float(held.overall(one, p, held.figure(one, p), label)[0]))
     figures = {name: float(np.mean(values)) for name, values in by_seed.items()}
     spread = {name: float(np.std(values, ddof=1)) if len(values) > 1 else math.nan for name, values in by_seed.items()}
     made = None
-    if metric in asked and not np.isnan(figures[metric]):
+    if compared.name in shown and not np.isnan(figures[compared.name]):
         if len(seeds) > 1:
             made = over_seeds(seeds, speaker.name, metric=metric, label=label, within=_within(seeds[0]))
         else:
@@ -168,15 +207,13 @@ def _within(table: ScoreTable) -> np.ndarray | tuple[()]:
 # ── differences ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _contests(
-    study: Study, tables: Sequence[ScoreTable], able: Sequence[str], metric: str, questions: Sequence[str]
-) -> list[Contest]:
+def _contests(compared: _Compared, able: Sequence[str], best: Mapping[str, str]) -> list[Contest]:
+    """`best` {label: the best single modality there}."""
     family, rest = [], []
-    singles = [name for name in study.named("single") if name in able]
+    study, tables, singles = compared.study, compared.tables, compared.singles(able)
     simpler = [name for name in study.named("metadata", "logistic", "control") if name in able]
     many_seeds = {speaker.name for speaker in study.standing if len(speaker.keys) > 1}
-    for question in questions:
-        single = best_on_valid(tables, singles, study.design.chooses_by, question)
+    for question, single in best.items():
         against = [study.reference, single, LATE]
         for one in study.family:
             for other in dict.fromkeys(against):
@@ -187,7 +224,7 @@ def _contests(
     made = {}
     for one, other, question in (*family, *rest):
         seeds = tables if {one, other} & many_seeds else tables[:1]
-        made[one, other, question] = _difference(seeds, one, other, metric, question)
+        made[one, other, question] = _difference(seeds, one, other, compared.metric, question)
     adjusted = holm([made[contest].p for contest in family])
     first = [
         _contest(contest, made[contest], study.design.delta, float(p), in_family=True)
@@ -196,7 +233,7 @@ def _contests(
     return first + [_contest(contest, made[contest], study.design.delta, math.nan, in_family=False) for contest in rest]
 
 
-def _difference(tables: Sequence[ScoreTable], one: str, other: str, metric: str, label: str) -> Difference:
+def _difference(tables: Sequence[ScoreTable], one: str, other: str, metric: Wanted, label: str) -> Difference:
     if len(tables) > 1:
         return difference_over_seeds(tables, one, other, metric=metric, label=label, within=_within(tables[0]))
     return paired_difference(tables[0], one, other, metric=metric, label=label, within=_within(tables[0]))
@@ -231,10 +268,9 @@ def _reached(study: Study, contests: Sequence[Contest]) -> list[str]:
 # ── the best of several ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _best_of(tables: Sequence[ScoreTable], names: Sequence[str], metric: str) -> tuple[str, float]:
+def _best_of(tables: Sequence[ScoreTable], names: Sequence[str], metric: Wanted) -> tuple[str, float]:
     """The best of `names` on `test`, and the expected maximum of their chance deviations: by so much the best is
     optimistic if all are equally good (bootstrap of groups, the same resamples for all)."""
-    sign = 1 if metric in LARGER_IS_BETTER else -1
     values, drawn = [], []
     for name in names:
         by_seed = []
@@ -244,7 +280,7 @@ def _best_of(tables: Sequence[ScoreTable], names: Sequence[str], metric: str) ->
             weight = np.concatenate([np.ones((1, len(groups))), bootstrap_weights(groups, OPTIMISM, 0)])
             p = held.table.probabilities(name)
             by_seed.append(held.overall(metric, p, held.figure(metric, p, weight), OVERALL))
-        mean = sign * np.mean(by_seed, axis=0)
+        mean = merit(asked(metric).figure.ideal, np.mean(by_seed, axis=0))
         if not np.isnan(mean).all():
             values.append(mean[0])
             drawn.append(mean[1:] - np.nanmean(mean[1:]))

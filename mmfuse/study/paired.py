@@ -16,16 +16,16 @@ from scipy import special
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, nearest
 from mmfuse.labels import Floats, Ints
+from mmfuse.metrics import Wanted, asked
 from mmfuse.study.classical import Tested, corrected_t, delong, mcnemar
 from mmfuse.study.intervals import (
     FEW_GROUPS,
     FEWEST_GROUPS,
     LEVEL,
-    PLAIN,
-    SCALES,
     UNIT,
     few_groups,
     freedom,
+    scale_of,
     standard_error,
     tail_bound,
 )
@@ -62,6 +62,8 @@ class Difference:
     """What would be drawn anew in another study, and what would not."""
     note: str = ""
     """A warning, or why there is no interval."""
+    ideal: float = float("inf")
+    """Of the metric: larger is better, or, where it is negative, smaller."""
 
     def __str__(self) -> str:
         if np.isnan(self.low):
@@ -73,7 +75,7 @@ class Pair(NamedTuple):
     """Two sources on the cases about which both speak."""
 
     sample: Sample
-    metric: str
+    metric: Wanted
     label: str
     one: Floats
     """(n, columns); NaN where either abstains."""
@@ -99,7 +101,7 @@ def paired_difference(
     one: str,
     other: str,
     *,
-    metric: str,
+    metric: Wanted,
     on: str = "test",
     label: str = "",
     method: str = "auto",
@@ -137,9 +139,11 @@ def _difference(pair: Pair, method: str, found: Tested, note: str = "") -> Diffe
     warning = few_groups(support) if support.fewest < FEW_GROUPS else ""
     words = "; ".join(word for word in (note, *_odd_folds(pair), warning) if word)
     covers = pair.sample.covers(support.cases, support.groups)
+    wanted = asked(pair.metric)
     return Difference(
-        found.value, found.low, found.high, support.groups, found.p, method, pair.metric, support.cases, covers, words
-    )
+        found.value, found.low, found.high, support.groups, found.p, method, wanted.name, support.cases, covers, words,
+        wanted.figure.ideal,
+    )  # fmt: skip
 
 
 def _odd_folds(pair: Pair) -> list[str]:
@@ -164,7 +168,7 @@ def _resampled(pair: Pair, method: str, made: Callable[[Floats], Tested]) -> Dif
         return _no_interval(pair, "undefined without one of the groups")
     if standard_error(left_out) >= _SAME:
         return _difference(pair, method, made(left_out))
-    if SCALES.get(pair.metric, PLAIN) is not UNIT or abs(pair.value) >= _SAME:
+    if scale_of(pair.metric) is not UNIT or abs(pair.value) >= _SAME:
         return _no_interval(pair, "every group gives the same difference")
     bound = tail_bound(pair.support.fewest)
     found = Tested(pair.value, -bound, bound, 1.0)
@@ -200,8 +204,8 @@ def _one_label(pair: Pair, method: str, metric: str) -> tuple[str, NDArray[np.bo
     """The label that a test speaks of, its answered cases and their classes; refuses what the test cannot speak of."""
     names = pair.sample.labels.names
     label = pair.label or (names[0] if len(names) == 1 else "")
-    if pair.metric != metric or not label:
-        found = f"'{method}' for {pair.metric} of {label or f'{len(names)} labels'}"
+    if asked(pair.metric).name != metric or not label:
+        found = f"'{method}' for {asked(pair.metric).name} of {label or f'{len(names)} labels'}"
         raise SpecError(found, f"{metric} of one label", "name the label, or use method 'auto'")
     index, part = names.index(label), pair.sample.labels.slices[label]
     truth = pair.sample.table.targets[:, index]
@@ -251,7 +255,7 @@ def _corrected_t(pair: Pair, settings: Settings) -> Difference:
     odd = [int(number) for number, gap in zip(numbers, gaps, strict=True) if np.isnan(gap)]
     if odd:
         raise SpecError(
-            f"{pair.metric} is undefined in fold {', '.join(map(str, odd))}",
+            f"{asked(pair.metric).name} is undefined in fold {', '.join(map(str, odd))}",
             "each class in each fold",
             "fewer folds, or method 'auto' with `within`",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from scipy import special
@@ -15,17 +16,23 @@ from scipy import special
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, TableError
 from mmfuse.labels import Floats, Ints
+from mmfuse.metrics import Wanted
 from mmfuse.seeds import generator
-from mmfuse.study.intervals import FEWEST_GROUPS, LEVEL, PLAIN, SCALES, Interval, Scale, interval, standard_error
+from mmfuse.study.intervals import FEWEST_GROUPS, LEVEL, PLAIN, Interval, Scale, interval, scale_of, standard_error
 from mmfuse.study.paired import Difference, paired_difference
 from mmfuse.study.resampling import Sample, bootstrap_weights, jackknife_weights, sample
+
+TWO_LEVELS = "two-level bootstrap"
+"""Groups of cases, then seeds."""
+
+One = TypeVar("One", Interval, Difference)
 
 
 def over_seeds(
     tables: Sequence[ScoreTable],
     source: str,
     *,
-    metric: str,
+    metric: Wanted,
     on: str = "test",
     label: str = "",
     within: Sequence[int] | Ints = (),
@@ -42,25 +49,11 @@ def over_seeds(
     """
     samples = _same_cases(tables, on, within)
     singles = [interval(table, source, metric=metric, on=on, label=label, within=within) for table in tables]
-    values = np.array([single.value for single in singles])
-    first = singles[0]
-    made = replace(
-        first, value=float(values.mean()), covers=_covers(first.covers, len(tables)), note=_each(values, first)
-    )
-    if any(np.isnan(single.low) for single in singles):
-        return replace(
-            made, low=np.nan, high=np.nan, method="none", note=next(s.note for s in singles if np.isnan(s.low))
-        )
 
     def figures(weight: Floats | None) -> Floats:
         return np.stack([_figure(one, source, metric, label, weight) for one in samples])
 
-    scale = SCALES.get(metric, PLAIN)
-    low, high = _two_levels(figures, samples[0], scale, replicates, seed)
-    if not high > low:
-        widest = max(singles, key=lambda single: single.high - single.low)
-        return replace(made, low=widest.low, high=widest.high, method=widest.method)
-    return replace(made, low=low, high=high, method="two-level bootstrap")
+    return _combined(singles, samples, figures, scale_of(metric), replicates, seed)
 
 
 def difference_over_seeds(
@@ -68,7 +61,7 @@ def difference_over_seeds(
     one: str,
     other: str,
     *,
-    metric: str,
+    metric: Wanted,
     on: str = "test",
     label: str = "",
     within: Sequence[int] | Ints = (),
@@ -86,33 +79,50 @@ def difference_over_seeds(
     singles = [
         paired_difference(table, one, other, metric=metric, on=on, label=label, within=within) for table in tables
     ]
-    values = np.array([single.value for single in singles])
-    first = singles[0]
-    made = replace(
-        first, value=float(values.mean()), covers=_covers(first.covers, len(tables)), note=_each(values, first)
-    )
-    if any(np.isnan(single.low) for single in singles):
-        why = next(single.note for single in singles if np.isnan(single.low))
-        return replace(made, low=np.nan, high=np.nan, p=np.nan, method="none", note=why)
 
     def figures(weight: Floats | None) -> Floats:
         return np.stack([_gap(single, one, other, metric, label, weight) for single in samples])
 
-    low, high = _two_levels(figures, samples[0], PLAIN, replicates, seed)
-    if not high > low:
-        widest = max(singles, key=lambda single: single.high - single.low)
-        return replace(made, low=widest.low, high=widest.high, p=widest.p, method=widest.method)
+    made = _combined(singles, samples, figures, PLAIN, replicates, seed)
+    if made.method == "none":
+        return replace(made, p=np.nan)
+    if made.method != TWO_LEVELS:
+        return made
     error, freedom, _ = _spread(figures, samples[0], PLAIN)
-    p = float(2 * special.stdtr(freedom, -abs(made.value) / error))
-    return replace(made, low=low, high=high, p=p, method="two-level bootstrap")
+    return replace(made, p=float(2 * special.stdtr(freedom, -abs(made.value) / error)))
 
 
-def _figure(chosen: Sample, source: str, metric: str, label: str, weight: Floats | None) -> Floats:
+def _combined(
+    singles: Sequence[One],
+    samples: Sequence[Sample],
+    figures: Callable[[Floats | None], Floats],
+    scale: Scale,
+    replicates: int,
+    seed: int,
+) -> One:
+    """The mean of what each seed gives, with the interval over groups and seeds; none where one of them has none, the
+    widest of them where neither groups nor seeds move it.
+    """
+    values, first = np.array([single.value for single in singles]), singles[0]
+    made = replace(
+        first, value=float(values.mean()), covers=_covers(first.covers, len(singles)), note=_each(values, first)
+    )
+    silent = [single.note for single in singles if np.isnan(single.low)]
+    if silent:
+        return replace(made, low=np.nan, high=np.nan, method="none", note=silent[0])
+    low, high = _two_levels(figures, samples[0], scale, replicates, seed)
+    if high > low:
+        return replace(made, low=low, high=high, method=TWO_LEVELS)
+    widest = max(singles, key=lambda single: single.high - single.low)
+    return replace(widest, value=made.value, covers=made.covers, note=made.note)
+
+
+def _figure(chosen: Sample, source: str, metric: Wanted, label: str, weight: Floats | None) -> Floats:
     p = chosen.table.probabilities(source)
     return chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
 
 
-def _gap(chosen: Sample, one: str, other: str, metric: str, label: str, weight: Floats | None) -> Floats:
+def _gap(chosen: Sample, one: str, other: str, metric: Wanted, label: str, weight: Floats | None) -> Floats:
     first, second = chosen.table.probabilities(one), chosen.table.probabilities(other)
     silent = np.isnan(first) | np.isnan(second)
     first, second = np.where(silent, np.nan, first), np.where(silent, np.nan, second)

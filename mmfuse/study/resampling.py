@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.labels import Floats, Ints, Labels
-from mmfuse.metrics import MEASURES, counted, weighted_auc
+from mmfuse.metrics import Asked, Wanted, asked, counted
 from mmfuse.seeds import generator
 
 BLOCKS = 400
@@ -97,46 +97,39 @@ class Sample:
     def labels(self) -> Labels:
         return self.table.labels
 
-    def figure(self, metric: str, p: Floats, weight: Floats | None = None) -> Floats:
+    def figure(self, metric: Wanted, p: Floats, weight: Floats | None = None) -> Floats:
         """(replicates, labels) of a metric, as evaluations show it; (replicates, 1) where it is one of all labels.
 
-        Over several folds a macro AUC compares cases of the same fold alone, and an average precision is refused.
+        Over several folds a metric that ranks compares cases of the same fold alone.
         """
-        if metric in RANKING and len(np.unique(self.strata)) > 1:
-            if metric != "macro-auc":
-                raise SpecError(f"{metric} within folds", "macro-auc, or a mean over cases", "leave `within` out")
-            return macro_auc_within(p, self.table.targets, self.labels, weight, self.strata)
-        return MEASURES[metric].score(p, self.table.targets, self.labels, weight)
+        return asked(metric).score(p, self.table.targets, self.labels, weight, self.strata)
 
-    def overall(self, metric: str, p: Floats, figures: Floats, label: str) -> Floats:
+    def overall(self, metric: Wanted, p: Floats, figures: Floats, label: str) -> Floats:
         """(replicates, labels) of `figure` → (replicates,): of one label, or their mean as evaluations take it."""
-        if MEASURES[metric].of_positive and not label:
+        if asked(metric).figure.of_positive and not label:
             columns = [self.labels.slices[one.name].start + one.classes.index(one.positive) for one in self.labels]
             figures = np.where(counted(p, self.table.targets, self.labels)[columns], figures, np.nan)
         return over_labels(figures, self.labels, label)
 
-    def supports(self, metric: str, p: Floats) -> list[Support]:
+    def supports(self, metric: Wanted, p: Floats) -> list[Support]:
         """What the figure of each label rests on."""
-        enough = counted(p, self.table.targets, self.labels)
-        names, member = np.unique(self.table.groups, return_inverse=True)
-
-        def groups(cases: Flags) -> int:
-            return int(np.bincount(member[cases], minlength=len(names)).astype(bool).sum())
-
-        out = []
+        wanted = asked(metric)
+        if not wanted.figure.by_label and wanted.name not in (*PER_CASE, "positive-macro-f1"):
+            return [self._pooled(p)] * len(self.labels)
+        enough, groups, out = counted(p, self.table.targets, self.labels), self._groups, []
         for index, label in enumerate(self.labels):
             part = self.labels.slices[label.name]
             truth = self.table.targets[:, index]
             answered = (truth >= 0) & ~np.isnan(p[:, part]).any(axis=1)
             by_class: dict[str, int] = {}
-            if metric in _REST_ON:
+            if wanted.name in _REST_ON:
                 positive = label.classes.index(label.positive)
-                called = np.argmax(np.where(answered[:, None], p[:, part], 0.0), axis=1) == positive
-                rest = answered & _REST_ON[metric](truth == positive, called)
-                by_class[_REST_NAMES[metric].format(label.positive)] = groups(rest)
-            elif metric not in PER_CASE:
+                called = _called(wanted, np.where(answered[:, None], p[:, part], 0.0), positive)
+                rest = answered & _REST_ON[wanted.name](truth == positive, called)
+                by_class[_REST_NAMES[wanted.name].format(label.positive)] = groups(rest)
+            elif wanted.name not in PER_CASE:
                 of_class = {name: answered & (truth == column) for column, name in enumerate(label.classes)}
-                speaks = enough[part] if metric in RANKING else [cases.any() for cases in of_class.values()]
+                speaks = enough[part] if wanted.name in RANKING else [cases.any() for cases in of_class.values()]
                 chosen = {name: cases for (name, cases), ok in zip(of_class.items(), speaks, strict=True) if ok}
                 by_class = {f"hold the class '{name}'": groups(cases) for name, cases in chosen.items()}
                 for name, cases in chosen.items():
@@ -146,16 +139,41 @@ class Sample:
             out.append(Support(int(answered.sum()), whole, by_class.get(rarest, whole), rarest))
         return out
 
+    def _pooled(self, p: Floats) -> Support:
+        """Of a figure of all labels' answers together: the groups with a positive, and with another, answer to any."""
+        known = np.stack([~np.isnan(p[:, part]).any(axis=1) for part in self.labels.slices.values()], axis=1) & (
+            self.table.targets >= 0
+        )
+        positive: Flags = self.table.targets == np.array([label.classes.index(label.positive) for label in self.labels])
+        whole = known.sum(axis=1) > 0
+        by_class = {
+            "are positive for any label": self._groups((known & positive).sum(axis=1) > 0),
+            "are not positive for some label": self._groups((known & ~positive).sum(axis=1) > 0),
+        }
+        rarest = min(by_class, key=lambda name: by_class[name])
+        return Support(int(whole.sum()), self._groups(whole), by_class[rarest], rarest)
+
+    def _groups(self, cases: Flags) -> int:
+        """Groups that hold any of the cases."""
+        return len(np.unique(self.table.groups[cases]))
+
     def covers(self, cases: int, groups: int) -> str:
         """What an interval over these cases speaks of."""
         units = f"{cases} cases" if cases == groups else f"{groups} groups ({cases} cases)"
         return f"the choice of {units}; not of training cases or seeds"
 
 
+def _called(wanted: Asked, p: Floats, positive: int) -> Flags:
+    if np.isnan(wanted.threshold):
+        return np.asarray(np.argmax(p, axis=1) == positive)
+    return np.asarray(p[:, positive] >= wanted.threshold)
+
+
 def sample(table: ScoreTable, on: str, within: Sequence[int] | Ints = ()) -> Sample:
     """The cases of a split (`train`, `valid`, `test`) or `all`; `within`: fold numbers of all the table's cases.
 
-    Raises: TableError if the split is empty, a case stands in it twice, or `within` is of another length.
+    Raises: TableError if the split is empty, a case stands in it twice, one of its groups stands in another split as
+    well, or `within` is of another length.
     """
     if len(within) not in (0, len(table)):
         raise TableError(f"fold numbers of {len(within)} cases", f"of the table's {len(table)}")
@@ -170,36 +188,29 @@ def sample(table: ScoreTable, on: str, within: Sequence[int] | Ints = ()) -> Sam
             "each case once",
             "leave out the copies: counted twice, a case would narrow every interval",
         )
+    _refuse_torn_groups(table, chosen, on)
     strata = np.asarray(within, dtype=int)[chosen] if len(within) else np.zeros(int(chosen.sum()), dtype=int)
     return Sample(table.take(chosen), strata)
 
 
-def macro_auc_within(p: Floats, targets: Ints, labels: Labels, weight: Floats | None, strata: Ints) -> Floats:
-    """(replicates, labels) macro AUC that compares only pairs of cases of the same stratum (fold).
-
-    Scores of two folds come from two networks, whose scales may differ; pooling them lowers (or lifts) the AUC
-    (Airola et al., Comput. Stat. Data Anal. 55, 2011). Of each class: won pairs over pairs, summed over strata. Classes
-    as in evaluations; NaN where no stratum holds a pair.
-    """
-    weights = np.ones((1, len(p))) if weight is None else np.atleast_2d(weight)
-    enough = counted(p, targets, labels)
-    out = np.full((len(weights), len(labels)), np.nan)
-    for index, part in enumerate(labels.slices.values()):
-        answered = (targets[:, index] >= 0) & ~np.isnan(p[:, part]).any(axis=1)
-        total, classes = np.zeros(len(weights)), np.zeros(len(weights))
-        for column in np.flatnonzero(enough[part]):
-            won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-            for stratum in np.unique(strata[answered]):
-                here = answered & (strata == stratum)
-                positive = targets[here, index] == column
-                of_pairs = weights[:, here][:, positive].sum(axis=1) * weights[:, here][:, ~positive].sum(axis=1)
-                auc = weighted_auc(p[here, part.start + column], positive, weights[:, here])
-                won += np.where(of_pairs > 0, of_pairs * auc, 0.0)
-                pairs += of_pairs
-            total += np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), 0.0)
-            classes += pairs > 0
-        out[:, index] = np.where(classes > 0, total / np.where(classes > 0, classes, 1.0), np.nan)
-    return out
+def _refuse_torn_groups(table: ScoreTable, chosen: Flags, on: str) -> None:
+    """Of several outer folds, each has its own `valid` and `test`: there the same fold is what counts."""
+    rest = ~chosen & (table.split != "")
+    if not rest.any():
+        return
+    if (table.split == "train").any() or len(np.unique(table.folds)) < 2:
+        torn = np.intersect1d(table.groups[chosen], table.groups[rest])
+    else:
+        place = np.char.add(np.char.add(table.folds.astype(str), "/"), table.groups)
+        torn = np.array([name.partition("/")[2] for name in np.intersect1d(place[chosen], place[rest]).tolist()])
+    if len(torn):
+        others = sorted({*table.split[rest & np.isin(table.groups, torn)].tolist()})
+        shown = ", ".join(f"'{name}'" for name in torn[:5].tolist())
+        raise TableError(
+            f"{len(torn)} groups stand in '{on}' and in {', '.join(others)}: {shown}{' …' if len(torn) > 5 else ''}",
+            "every group whole in one split",
+            "split by group, and train again: what learnt from a group knows its other cases",
+        )
 
 
 def one_class_folds(sampled: Sample, index: int) -> list[int]:
@@ -242,9 +253,12 @@ def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, lab
     return Support(most.cases, most.groups, least.fewest, f"{least.rarest} of '{name}'" if least.rarest else "")
 
 
-def check_words(table: ScoreTable, metric: str, sources: Sequence[str], label: str) -> None:
-    """Raises SpecError for an unknown metric, source or label."""
-    words = [(metric, "metric", list(MEASURES)), *((source, "source", list(table.sources)) for source in sources)]
+def check_words(table: ScoreTable, metric: Wanted, sources: Sequence[str], label: str) -> None:
+    """Raises SpecError for an unknown metric, source or label, or a metric without a meaning for these labels."""
+    wanted = asked(metric)
+    if not wanted.figure.suits(table.labels):
+        raise SpecError(f"metric '{wanted.name}' does not suit the labels {list(table.labels.names)}", "another metric")
+    words = [(source, "source", list(table.sources)) for source in sources]
     words += [(label, "label", list(table.labels.names))] if label else []
     for word, kind, known in words:
         if word not in known:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from mmfuse.errors import SpecError
-from mmfuse.metrics import LARGER_IS_BETTER
+from mmfuse.metrics import MEASURES
 from mmfuse.study.paired import Difference
 
 DELTA = 0.02
@@ -47,7 +47,7 @@ def verdict(difference: Difference, delta: float = DELTA) -> Verdict:
     low, high = difference.low, difference.high
     if math.isnan(low) or math.isnan(high):
         return Verdict(UNCLEAR, 0, delta, f"{UNCLEAR}: {difference.note or 'there is no interval'}")
-    better = 1 if not difference.metric or difference.metric in LARGER_IS_BETTER else -1
+    better = 1 if direction(difference) > 0 else -1
     said = f"{difference}, δ {delta:g}"
     if -delta <= low and high <= delta:
         return Verdict(SAME, 0, delta, f"no difference larger than {delta:g}: {said}")
@@ -56,6 +56,12 @@ def verdict(difference: Difference, delta: float = DELTA) -> Verdict:
         return Verdict(word, 0, delta, f"{word}: {said}")
     needed = about_how_many_needed(difference, delta)
     return Verdict(UNCLEAR, needed, delta, f"{UNCLEAR}: {said}; about {needed} groups would be needed")
+
+
+def direction(difference: Difference) -> float:
+    """Positive where a larger figure of the difference's metric is better, negative where a smaller one is."""
+    known = MEASURES.get(difference.metric)
+    return known.ideal if known is not None else difference.ideal
 
 
 def about_how_many_needed(difference: Difference, delta: float = DELTA) -> int:

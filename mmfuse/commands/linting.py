@@ -1,0 +1,161 @@
+"""`lint`: published figures held against arithmetic that is true of every table of answers.
+
+For referees and for one's own drafts: nothing but the figures is needed, no cases and no run.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+import mmfuse
+from mmfuse.commands.app import App, Command
+
+LABELS, ROUNDING = "labels", "rounding"
+"""Words beside figures: how many labels they speak of together, and how far each may lie from the true one."""
+
+
+class Reported(NamedTuple):
+    """Figures of one table of answers, as they were written."""
+
+    title: str
+    words: Mapping[str, str]
+    """{name: what stands there}; `labels` and `rounding` among them."""
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, required=True, metavar="NAME=VALUE... | FILE")
+@click.option(
+    "--labels", type=click.IntRange(min=1), help="How many labels the figures speak of together.  [default: 1]"
+)
+@click.option(
+    "--rounding", type=click.FloatRange(min=0), help="How far a figure may lie off.  [default: half of its last digit]"
+)
+@click.pass_context
+def lint(context: click.Context, words: tuple[str, ...], labels: int | None, rounding: float | None) -> None:
+    """Say what cannot be true of published figures.
+
+    Figures of one table of answers, as in `accuracy=.9423 precision=.9909 recall=99.23% labels=8`; or a JSON file of
+    them, an evaluation written by `evaluate --json`, or a CSV with a figure a column and a table of answers a line.
+    With several labels, sensitivity and its kin are those of all (case, label) pairs. Exit code 1 where something
+    cannot be.
+    """
+    app: App = context.obj
+    found = 0
+    for reported in _read(words):
+        values, most = _values(reported)
+        faults = mmfuse.lint(
+            values,
+            labels=labels or _whole(reported.words.get(LABELS, "1"), reported.title),
+            rounding=most if rounding is None else rounding,
+        )
+        found += len(faults)
+        title = f"{reported.title}: " if reported.title else ""
+        for text in faults:
+            app.screen.text(f"{title}{text}")
+        unread = [name for name in values if not mmfuse.lintable(name)]
+        if unread:
+            app.screen.text(f"{title}not looked at, as no rule speaks of them: {', '.join(unread)}")
+        if not faults and len(unread) < len(values):
+            app.screen.text(f"{title}nothing contradicts: one table of answers can have these figures")
+    context.exit(1 if found else 0)
+
+
+def _read(words: Sequence[str]) -> list[Reported]:
+    pairs, files = [word for word in words if "=" in word], [word for word in words if "=" not in word]
+    if pairs and files:
+        raise click.UsageError(f"{files[0]!r}: give NAME=VALUE words, or one FILE")
+    if not files:
+        named = [word.partition("=")[::2] for word in pairs]
+        twice = sorted({name for name, _ in named if [name for name, _ in named].count(name) > 1})
+        if twice:
+            raise click.UsageError(f"{', '.join(twice)} is given twice")
+        return [Reported("", dict(named))]
+    return [reported for file in files for reported in _from_file(Path(file))]
+
+
+def _from_file(path: Path) -> list[Reported]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise mmfuse.TableError(
+            f"cannot be read: {reason}", "a JSON or CSV file of figures, or NAME=VALUE words", where=str(path)
+        ) from error
+    if path.suffix.lower() == ".csv":
+        return [
+            Reported(f"{path.name}, line {number}", {name: cell for name, cell in line.items() if name and cell})
+            for number, line in enumerate(csv.DictReader(io.StringIO(text)), 2)
+        ]
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise mmfuse.TableError(f"is no JSON: {error}", "figures as {name: value}", where=str(path)) from error
+    tables = _tables(path.name, told)
+    if not tables:
+        raise mmfuse.TableError("holds no figures", "{name: value}, a list of such, or an evaluation", where=str(path))
+    return tables
+
+
+def _tables(title: str, told: Any) -> list[Reported]:  # noqa: ANN401  # whatever JSON holds
+    """Every table of figures in JSON, at any depth: the numbers that stand side by side are of one table."""
+    if isinstance(told, list):
+        return [one for number, item in enumerate(told, 1) for one in _tables(f"{title}, {number}", item)]
+    if not isinstance(told, dict):
+        return []
+    words = {name: _said(value) for name, value in told.items() if _is_word(value)}
+    own = [Reported(title, words)] if any(mmfuse.lintable(name) for name in words) else []
+    inner = [(name, value) for name, value in told.items() if name not in ("intervals", "by_class", "counts")]
+    return own + [one for name, value in inner for one in _tables(f"{title}, {name}", value)]
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _values(reported: Reported) -> tuple[dict[str, float], float]:
+    """{name: figure}, and half of the last digit of the coarsest of them (or the rounding that stands among them)."""
+    values, most = {}, 0.0
+    for name, word in reported.words.items():
+        if name in (LABELS, ROUNDING):
+            continue
+        value, half = _number(name, word, reported.title)
+        if value is not None:
+            values[name.strip()] = value
+            most = max(most, half) if mmfuse.lintable(name) else most
+    if ROUNDING in reported.words:
+        most = _number(ROUNDING, reported.words[ROUNDING], reported.title)[0] or 0.0
+    return values, most
+
+
+def _number(name: str, word: str, title: str) -> tuple[float | None, float]:
+    """A share, written `.942`, `0.942` or `94.2%`, and half of its last digit; None for a word beside figures."""
+    text = word.strip()
+    scale = 0.01 if text.endswith("%") else 1.0
+    plain = text.removesuffix("%").strip()
+    try:
+        value = float(plain)
+    except ValueError:
+        if mmfuse.lintable(name):
+            raise mmfuse.TableError(
+                f"'{word}' is no number", "a share, as .942 or 94.2%", where=", ".join(filter(None, (title, name)))
+            ) from None
+        return None, 0.0
+    digits = len(plain.partition(".")[2]) if "e" not in plain.lower() else 12
+    return value * scale, 0.5 * 10.0**-digits * scale * (1 + 1e-9)
+
+
+def _whole(word: str, title: str) -> int:
+    if not word.strip().isdigit() or int(word) < 1:
+        raise mmfuse.TableError(f"labels={word}", "how many labels: 1 or more", where=title)
+    return int(word)
