@@ -1,4 +1,4 @@
-"""The adapter of ODIR-5K by patient: where it looks, what it counts and marks, what its policies do, what it refuses."""
+"""ODIR-5K by patient: where the adapter looks, what it counts and marks, what its policies do, what it refuses."""
 
 from __future__ import annotations
 
