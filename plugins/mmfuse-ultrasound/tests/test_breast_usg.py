@@ -14,12 +14,12 @@ def test_inputs_and_marks(breast):
     tidy = BreastUsg().tidy(breast.write())
     table, card = tidy.table, load_card(tidy.card)
     assert len(table) == 7
-    assert table["image"][0] == "images/case001.png"
+    assert table["scan"][0] == "images/case001.png"
     assert card.modalities["clinical"].columns == ("Age", "Tissue_composition", "Signs", "Symptoms")
     assert card.modalities["clinical"].multi["Signs"] == "&"
     marked = {name for name, line in card.columns.items() if line.marked}
     assert {"BIRADS", "Shape", "Margin", "Interpretation", "Verification", "Diagnosis", "Mask_tumor_filename"} <= marked
-    assert set(table.names) == {*marked, *card.modalities["clinical"].columns, "CaseID", "image", "Classification"}
+    assert set(table.names) == {*marked, *card.modalities["clinical"].columns, "CaseID", "scan", "Classification"}
     assert card.labels["classification"].classes == ("benign", "malignant")
 
 
@@ -40,7 +40,7 @@ def test_cases_without_a_lesion(breast):
 def test_names_of_the_release(breast):
     breast.name = "BrEaST-Lesions-USG-clinical-data-Dec-15-2023.csv"
     breast.image = "BrEaST-Lesions_USG-images_and_masks/{}.jpg"
-    assert BreastUsg().tidy(breast.write()).table["image"][0].endswith("masks/case001.jpg")
+    assert BreastUsg().tidy(breast.write()).table["scan"][0].endswith("masks/case001.jpg")
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.active.append(list(breast.rows[0]))
@@ -70,7 +70,7 @@ def test_columns_and_images_that_are_not_there(breast):
     (folder / "images" / "case003.png").unlink()
     with pytest.raises(TableError, match="1 images are not there: case003"):
         BreastUsg().tidy(folder)
-    assert BreastUsg(strict=False).tidy(folder).table["image"][2] is None
+    assert BreastUsg(strict=False).tidy(folder).table["scan"][2] is None
     (folder / "images" / "case003.png").write_bytes(b"")
     with pytest.raises(TableError, match=r"case003\.png: an empty file of 0 bytes"):
         BreastUsg().tidy(folder)
@@ -94,4 +94,4 @@ def test_two_tables_or_two_files_of_one_image(breast):
 def test_real_release(data):
     tidy = BreastUsg().tidy(data / "breast_usg")
     assert Counter(tidy.table["Classification"]) == {"benign": 154, "malignant": 98}
-    assert all(tidy.table["image"])
+    assert all(tidy.table["scan"])

@@ -54,7 +54,7 @@ class BreastUsg(Adapter):
         if self.strict:
             gaps.raise_as(TableError)
         columns = {name: [None if word == MISSING else word for word in kept[name]] for name in needed if name != IMAGE}
-        tidy = Table.of({CASE: columns.pop(CASE), "image": [images.get(stem) for stem in stems], **columns})
+        tidy = Table.of({CASE: columns.pop(CASE), "scan": [images.get(stem) for stem in stems], **columns})
         notes = [f"{len(table)} patients; the full release has {FULL}."] if len(table) != FULL else []
         if normal.any():
             word = (
@@ -71,7 +71,7 @@ class BreastUsg(Adapter):
             "cases": {"id": CASE, "case_is": "patient", "root": str(folder.resolve())},
             "labels": {"classification": {"classes": list(classes), "column": LABEL, "positive": "malignant"}},
             "modalities": {
-                "image": {"use": "image", "column": "image", "size": 224},
+                "scan": {"use": "image", "column": "scan", "size": 224},
                 "clinical": {"use": "table", "numeric": list(NUMERIC), "multi": dict.fromkeys(SEVERAL, "&")},
             },
             "columns": {**marked, **{name: {"known": "after the diagnosis"} for name in AFTERWARDS}},
