@@ -35,7 +35,13 @@ TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 @click.option("--refold", type=click.Choice(["outside-test", "all"]), default="outside-test", show_default=True,
               help="What outer folds are drawn from; `all` takes the test cases too.")  # fmt: skip
 @click.option("--metric", default="macro-auc", show_default=True, help="What is compared.")
-@click.option("--select", default="", metavar="METRIC", help="Choose one variant on `valid`; the headline is its test.")
+@click.option(
+    "--select", default="", metavar="METRIC", help="Choose one variant by it; the headline is its test result."
+)
+@click.option("--select-on", type=click.Choice(["auto", "valid", "inner"]), default="auto", show_default=True,
+              help="Where it is chosen: `valid`, inner folds of `train`; auto: `valid` if there is one.")  # fmt: skip
+@click.option("--inner", type=click.IntRange(min=0), default=3, show_default=True,
+              help="Inner folds of `train`, where something is chosen on them; 0: none.")  # fmt: skip
 @click.option("--delta", type=float, default=0.02, show_default=True, help="The largest difference that is none.")
 @click.option("--with", "outside", multiple=True, metavar="NAME=FILE", help="Predictions made elsewhere. Repeatable.")
 @click.option("--networks-only", is_flag=True, help="Leave out the plans' decisions and second stages.")
@@ -57,6 +63,8 @@ def compare(
     refold: str,
     metric: str,
     select: str,
+    select_on: str,
+    inner: int,
     delta: float,
     outside: tuple[str, ...],
     networks_only: bool,
@@ -87,10 +95,10 @@ def compare(
         return
     design = mmfuse.Design(
         seeds=seeds, folds=folds or 0, refold=refold, baselines=baselines, controls=controls, metric=metric,
-        select=select, delta=delta,
+        select=select, select_on=select_on, inner=inner, delta=delta,
     )  # fmt: skip
-    mmfuse.check_metric(metric)
-    mmfuse.check_metric(design.chooses_by)
+    mmfuse.check_metric(metric, app.catalog)
+    mmfuse.check_metric(design.chooses_by, app.catalog)
     app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
     if given.asked:
         _refuse_beside(words, given, outside, card)
@@ -109,7 +117,7 @@ def _show(app: App, asked: Asked, given: Tables, out: Path, metric: str) -> None
         show_transfer(app, mmfuse.Transfer.load(out), metric)
         return
     study = mmfuse.Study.load(out)
-    show_study(app.screen, study, mmfuse.judge(study, metric))
+    show_study(app.screen, study, mmfuse.judge(study, metric, catalog=app.catalog))
 
 
 def _refuse_beside(words: Sequence[str], given: Tables, outside: Sequence[str], card: Path | None) -> None:
@@ -146,7 +154,7 @@ def _one_table(
     if (out / TRANSFER).is_file():
         raise mmfuse.RunError("is a comparison over several tables", "a study of one", "another --out", str(out))
     study = run(app, asked, out, design, outside, card)
-    judgement = mmfuse.judge(study)
+    judgement = mmfuse.judge(study, catalog=app.catalog)
     show_study(app.screen, study, judgement)
     write_tables(out, judgement)
     app.screen.text(f"\n{out}: study.json, comparison.csv, differences.csv; again: mmfuse compare --out {out} --show")

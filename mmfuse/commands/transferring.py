@@ -137,7 +137,7 @@ def show_transfer(app: App, result: mmfuse.Transfer, metric: str = "") -> bool:
 
     Of two tables, of which one is tested on, that study is shown whole.
     """
-    judged = {pair: mmfuse.judge(result.study(pair), metric) for pair in result.standing}
+    judged = {pair: mmfuse.judge(result.study(pair), metric, catalog=app.catalog) for pair in result.standing}
     shifts = mmfuse.shifts(result, judged)
     crossed = [pair for pair in judged if pair.train != pair.test]
     if len(crossed) == 1 and len(result.cells) <= 2:
@@ -149,7 +149,8 @@ def show_transfer(app: App, result: mmfuse.Transfer, metric: str = "") -> bool:
     _show_shifts(app, shifts)
     _show_mix(app, result, crossed)
     sentences = _sentences(result)
-    app.screen.text("\n" + "\n".join(sentences))
+    if sentences:
+        app.screen.text("\n" + "\n".join(sentences))
     _write(result, judged, shifts)
     words = "transfer.json, matrix.csv, differences.csv, shifts.csv, matrix.json"
     app.screen.text(f"\n{result.folder}: {words}; again: mmfuse compare --out {result.folder} --show")
@@ -199,15 +200,20 @@ def _show_shifts(app: App, shifts: Sequence[mmfuse.Shift]) -> None:
 def _show_mix(app: App, result: mmfuse.Transfer, crossed: Sequence[mmfuse.Crossing]) -> None:
     """Shares of classes on both sides: they differ before anything is predicted."""
     rows: list[list[Cell]] = []
+    told: list[str] = []
     for pair in crossed:
         home = next((one for one in result.standing if one.train == one.test == pair.train), None)
         if home is None:
             continue
         here, there = (_shares(result.study(one)) for one in (home, pair))
+        apart = mmfuse.counted_apart(*(result.study(one).tables()[0] for one in (home, pair)))
+        told += [f"{pair.title}: {apart}"] if apart else []
         rows += [[pair.title, name, f"{here[name]:.1%}", f"{there[name]:.1%}"] for name in here]
     if rows:
         app.screen.heading("shares of classes among the test cases")
         app.screen.table(["", "", "here", "there"], rows)
+    if told:
+        app.screen.text("\n" + "\n".join(told))
 
 
 def _shares(study: mmfuse.Study) -> dict[str, float]:
@@ -218,12 +224,15 @@ def _shares(study: mmfuse.Study) -> dict[str, float]:
 
 def _sentences(result: mmfuse.Transfer) -> list[str]:
     told = list(result.notes)
+    of_home = {(pair.train, note) for pair in result.standing if pair.train == pair.test
+               for note in result.study(pair).notes}  # fmt: skip
     for pair in result.cells:
         if pair.failure:
             told.append(f"failed: {pair.title}: {pair.failure}")
             continue
         study = result.study(pair)
-        told += [f"{pair.title}: {note}" for note in study.notes]
+        is_home = pair.train == pair.test
+        told += [f"{pair.title}: {note}" for note in study.notes if is_home or (pair.train, note) not in of_home]
         told += [f"failed: {pair.title}: {speaker.name}: {speaker.failure}" for speaker in study.failed]
     return list(dict.fromkeys(told))
 

@@ -93,5 +93,15 @@ def test_harder_studies_are_covered_too(name, metric):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", list(study.TRAINED))
+def test_the_corrected_t_keeps_its_level_where_models_learn_in_every_fold(name, metric):
+    """Without the correction the folds' common training cases make it reject too often."""
+    found = study.rejection_over_folds(study.TRAINED[name], metric, 400)
+    assert found["corrected-t"] <= 0.05 + error(0.05, 400)
+    assert found["t, uncorrected"] > found["corrected-t"]
+
+
+@pytest.mark.slow
 def test_intervals_over_seeds_cover():
     assert study.seeds_coverage(study.STUDIES["300 cases"], 3, 0.2, 500) >= 0.93 - error(0.93, 500)
