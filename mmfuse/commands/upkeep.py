@@ -42,11 +42,12 @@ def doctor(app: App, wants_json: bool) -> None:
         "cache": _cache(),
     }
     found = mmfuse.hardware()
-    looked["processors"] = {"count": os.cpu_count(), "torch threads": found.threads}
+    looked["processors"] = {"count": os.cpu_count(), "torch threads": found.threads, "memory": found.allocator}
     looked["cuda"] = {
         "devices": list(found.cuda),
         "built for": found.cuda_build or "the CPU alone",
         "chosen by auto": str(mmfuse.choose_device("auto")),
+        "precision of frozen encoders": found.frozen,
     }
     if not wants_json:
         for topic, value in looked.items():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch, NetworkData, in_order, read_batch
-from mmfuse.net.features import as_features
+from mmfuse.net.freezing import run_frozen
 from mmfuse.net.presence import Present
 from mmfuse.net.working import answering_batch, answers
 
@@ -54,10 +54,10 @@ def altered_batch(batch: Batch, ids: NDArray[np.str_], alter: Alter) -> Batch:
 
 
 def altered_vectors(
-    encoder: nn.Module, modality: str, data: NetworkData, alter: Alter, *, width: int, batch: int
+    encoder: nn.Module, modality: str, data: NetworkData, alter: Alter, *, width: int, precision: str, batch: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """((n, width) vectors of an encoder that read altered inputs, (n,) present); zeros where absent. `data` knows no
-    features beforehand."""
+    """((n, width) vectors of a frozen encoder that read altered inputs, (n,) present); zeros where absent. `data` knows
+    no features beforehand."""
     device = next((tensor.device for tensor in encoder.state_dict().values()), torch.device("cpu"))
     images = modality in data.images
     jobs = in_order(np.arange(len(data)), answering_batch(batch, device, images))
@@ -67,7 +67,8 @@ def altered_vectors(
         who = Present(changed.present[modality], device)
         out = torch.zeros(len(given), width, device=device)
         if who.count:
-            out = who.spread(as_features(module(who.gather(changed.inputs[modality]))).vector.float(), 0.0)
+            made = run_frozen(module, who.gather(changed.inputs[modality]), precision)
+            out = who.spread(made.vector.float(), 0.0)
         return out.cpu().numpy(), changed.present[modality].cpu().numpy()
 
     found = list(answers(encoder, lambda some: read_batch(data, some), vectors, jobs, device, images))

@@ -104,6 +104,7 @@ class Assembler:
                 view=view,
                 flow=network.flows[modality],
                 levels=levels,
+                precision=network.frozen_precision,
                 batch=self._spec.plan.prediction.batch,
                 what=modality,
                 watch=self._watch,

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from mmfuse.errors import SpecError, nearest
+from mmfuse.net.allocating import keep_large_blocks
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -48,8 +49,29 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
 
 
+def frozen_precision(word: str, device: torch.device) -> str:
+    """In which precision frozen image encoders run: `auto` is bf16-mixed where the device computes in it by itself (a
+    rule and no race, so that the same machine always gives the same numbers), else 32-true."""
+    if word != "auto":
+        return word
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if _cpu_has_bf16() else "32-true"
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        able = torch.cpu.get_capabilities()
+    except AttributeError:  # torch before 2.10
+        return False
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def ready(network: Module, device: torch.device) -> Module:
-    """The network on its device, in eval mode, channels last in memory where it convolves images."""
+    """The network on its device, in eval mode, channels last in memory where it convolves images. On a CPU the process
+    keeps large blocks of memory from now on."""
+    if device.type == "cpu":
+        keep_large_blocks()
     if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device).eval()
@@ -64,9 +86,14 @@ class Hardware(NamedTuple):
     """The name of each CUDA device; empty: none that torch can use."""
     cuda_build: str
     """The CUDA version torch was built for; empty: a build for the CPU alone."""
+    frozen: str
+    """The precision of frozen image encoders on the device that `auto` chooses."""
+    allocator: str
+    """How the process keeps memory, in words."""
 
 
 def hardware() -> Hardware:
-    """Looks; changes nothing."""
+    """Looks, and sets the allocator as any work on a CPU does."""
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return Hardware(torch.get_num_threads(), tuple(names), torch.version.cuda or "")
+    frozen = frozen_precision("auto", choose_device("auto"))
+    return Hardware(torch.get_num_threads(), tuple(names), torch.version.cuda or "", frozen, keep_large_blocks())

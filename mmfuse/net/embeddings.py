@@ -22,6 +22,7 @@ from mmfuse.data.inputs import Block
 from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
+from mmfuse.net.freezing import run_frozen
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.weights import content_hash
 from mmfuse.net.working import answering_batch, answers
@@ -45,6 +46,7 @@ def frozen_features(
     view: str,
     flow: FlowShape,
     levels: Sequence[str],
+    precision: str,
     batch: int,
     what: str,
     watch: Watch,
@@ -59,13 +61,13 @@ def frozen_features(
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
         meter = Meter(watch, f"features of {what}" + (f" ({view})" if view != IDENTITY else ""), len(positions))
-        for some, rows in _run(module, block, np.asarray(positions), view, levels, batch):
+        for some, rows in _run(module, block, np.asarray(positions), view, levels, precision, batch):
             meter.add(len(some))
             yield some, rows
 
     present = np.flatnonzero(block.present)
     if len(present) and all(block.keys[present]):
-        fingerprint = _fingerprint(module, part, reader, view)
+        fingerprint = _fingerprint(module, part, reader, view, precision)
         stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
         keys = [str(key) if there else "" for key, there in zip(block.keys, block.present, strict=True)]
         slots = get_together(stores, keys, compute)
@@ -95,16 +97,22 @@ def _folder(level: str) -> str:
 
 
 def _run(
-    module: nn.Module, block: Block, positions: NDArray[np.integer], view: str, levels: Sequence[str], batch: int
+    module: nn.Module,
+    block: Block,
+    positions: NDArray[np.integer],
+    view: str,
+    levels: Sequence[str],
+    precision: str,
+    batch: int,
 ) -> Iterator[tuple[list[int], list[Array]]]:
-    """Features batch by batch, in eval mode and full precision."""
+    """Features batch by batch, in eval mode."""
     device = _device(module)
     images = block.dtype == np.uint8
     jobs = in_order(positions, answering_batch(batch, device, images))
 
     def features(twin: nn.Module, given: NDArray[np.generic]) -> list[Array]:
         on_device = to_floats(torch.from_numpy(given).to(device))
-        return _kept(as_features(twin(VIEWS[view](on_device))), levels)
+        return _kept(run_frozen(twin, VIEWS[view](on_device), precision), levels)
 
     found = answers(module, block.take, features, jobs, device, images)
     yield from ((job.tolist(), some) for job, some in zip(jobs, found, strict=True))
@@ -120,7 +128,7 @@ def _device(module: nn.Module) -> torch.device:
     return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
-def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str) -> str:
+def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str, precision: str) -> str:
     """All that decides a feature beside the file's content. A plugin's code has no version that could be trusted while
     it is being written, so the encoder's answer to one fixed input is part of it."""
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
@@ -136,6 +144,7 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str) ->
         "reader": reader.fingerprint(),
         "shape": list(reader.shape),
         "view": view,
+        "precision": precision,
         "device": device.type,
         "versions": versions,
     }

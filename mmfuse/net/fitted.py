@@ -108,7 +108,8 @@ class FittedNetwork:
         if altered is not None:
             encoder, width = member.network.encoder(modality), member.network.widths[modality]
             data, batch = inputs.unknown(member.readers), self.spec.plan.prediction.batch
-            return altered_vectors(encoder, modality, data, altered, width=width, batch=batch)
+            precision = member.network.frozen_precision
+            return altered_vectors(encoder, modality, data, altered, width=width, precision=precision, batch=batch)
         reader = member.readers[modality]
         block = inputs.blocks({modality: reader})[modality]
         return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
@@ -151,6 +152,7 @@ class FittedNetwork:
             about["networks"][name] = {
                 "shapes": {modality: list(reader.shape) for modality, reader in member.readers.items()},
                 "counts": list(member.counts),
+                "frozen_precision": member.network.frozen_precision,
                 "epochs": trained.epochs,
                 "best_epoch": trained.best_epoch,
                 "best_value": None if math.isnan(trained.best_value) else trained.best_value,
@@ -189,6 +191,7 @@ def _load_member(
     network = FusionNetwork(spec, wiring, shapes, spec.card.label_set, name)
     path = folder / _weights_file(name)
     load_all(network, read_tensors(path), str(path), "read it with the spec and the plugin versions that made it")
+    network.frozen_precision = told.get("frozen_precision", network.frozen_precision)
     value = told["best_value"]
     patterns = frozenset(tuple(pattern) for pattern in told["patterns"])
     trained = Trained(told["epochs"], told["best_epoch"], math.nan if value is None else float(value), patterns)

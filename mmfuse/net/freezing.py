@@ -1,19 +1,34 @@
-"""Holding a module, or named parts of it, fixed: no gradient, and running statistics that stay as they are."""
+"""Holding a module, or named parts of it, fixed: no gradient, and running statistics that stay as they are; and running
+one that is wholly held."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from mmfuse.errors import Faults, SpecError, nearest
+from mmfuse.net.features import Features, as_features
+
+IMAGE_BATCH = 4
+"""Axes of a batch of images."""
 
 
 def hold_all(module: nn.Module) -> None:
     """Holds all of it: no parameter learns, and it stays in eval mode."""
     module.requires_grad_(False)
     module.eval()
+
+
+def run_frozen(module: nn.Module, inputs: Tensor, precision: str) -> Features:
+    """What a wholly held encoder gives. Images go through it in `precision` (bf16-mixed: its weights stay float32, its
+    convolutions work in bfloat16), whatever precision there is around it; anything else in full."""
+    half = precision == "bf16-mixed" and inputs.dim() == IMAGE_BATCH
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
+        given = as_features(module(inputs))
+    return given._replace(vector=given.vector.float()) if half else given
 
 
 def hold_named(module: nn.Module, prefixes: Sequence[str], where: str) -> tuple[nn.Module, ...]:

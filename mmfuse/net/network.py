@@ -28,7 +28,7 @@ from mmfuse.net.features import (
     levels_read,
     of_levels,
 )
-from mmfuse.net.freezing import hold_all, hold_named
+from mmfuse.net.freezing import hold_all, hold_named, run_frozen
 from mmfuse.net.measuring import check_head, measure_encoder, measure_fusion
 from mmfuse.net.presence import Present, single_case_safe
 from mmfuse.net.randomness import own_randomness
@@ -80,6 +80,8 @@ class FusionNetwork(nn.Module):
         self.encoders, self.standins = nn.ModuleDict(), nn.ModuleDict()
         self.held: list[nn.Module] = []
         """What stays in eval mode while the rest trains, beside encoders that are frozen whole."""
+        self.frozen_precision = "32-true"
+        """Of frozen image encoders; who puts the network on its device decides it."""
         seeds = _Seeds(spec.plan.seed, name)
         flows = {modality: self._add_encoder(modality, shapes, wiring, seeds) for modality in self.modalities}
         self.flows = flows
@@ -118,12 +120,7 @@ class FusionNetwork(nn.Module):
             elif line.frozen is not False:
                 self.held += hold_named(encoder, line.frozen, f"{where}.frozen")
             self.encoders[key] = encoder
-        others = {shapes[m] for m in self.modalities if self.keys[m] == key}
-        if len(others) > 1:
-            found = ", ".join(f"{m} {shapes[m]}" for m in self.modalities if self.keys[m] == key)
-            raise SpecError(
-                f"one encoder for unequal shapes: {found}", "equal shapes", "the same `size`, or share = false", where
-            )
+        _refuse_unequal({m: shapes[m] for m in self.modalities if self.keys[m] == key}, where)
         return measure_encoder(self.encoders[key], line.part, shapes[modality], where)
 
     def standin(self, modality: str) -> StandIn:
@@ -192,8 +189,12 @@ class FusionNetwork(nn.Module):
         flow = self.flows[modality]
         if modality in known:
             return of_levels({level: who.gather(tensor) for level, tensor in known[modality].items()}, flow, {})
-        given = _encoded(self.encoder(modality), who.gather(inputs[modality]), self.is_frozen(modality))
-        return as_kept(given, self.reads[modality], flow) if self.is_frozen(modality) else given
+        encoder, given = self.encoder(modality), who.gather(inputs[modality])
+        if self.is_frozen(modality):
+            with torch.no_grad():
+                return as_kept(run_frozen(encoder, given, self.frozen_precision), self.reads[modality], flow)
+        with single_case_safe(encoder, who.count):
+            return as_features(encoder(given))
 
     def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
         batch = who[self.modalities[0]].batch
@@ -215,6 +216,13 @@ class _Seeds:
         return own_randomness(derive(self._seed, self._network if own else "frozen", *names))
 
 
+def _refuse_unequal(shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raises: SpecError if modalities that share an encoder have unequal shapes."""
+    if len(set(shapes.values())) > 1:
+        found = "one encoder for unequal shapes: " + ", ".join(f"{m} {shape}" for m, shape in shapes.items())
+        raise SpecError(found, "equal shapes", "the same `size`, or share = false", where)
+
+
 def _heads(part: Head, widths: Mapping[str, int], labels: Labels, seeds: _Seeds) -> dict[str, nn.Module]:
     """{a source's key: its head} for {source: width of what it reads}."""
     heads = {}
@@ -224,15 +232,6 @@ def _heads(part: Head, widths: Mapping[str, int], labels: Labels, seeds: _Seeds)
         check_head(head, part, width, labels)
         heads[module_key(source)] = head
     return heads
-
-
-def _encoded(encoder: nn.Module, inputs: Tensor, frozen: bool) -> Features:
-    """What an encoder gives for present cases; through a frozen one goes no gradient."""
-    with (
-        single_case_safe(encoder, len(inputs)),
-        torch.set_grad_enabled(torch.is_grad_enabled() and not frozen),
-    ):
-        return as_features(encoder(inputs))
 
 
 def _answer(head: nn.Module, vector: Tensor, who: Present, columns: int) -> Scores:

@@ -17,7 +17,7 @@ from mmfuse.labels import Ints
 from mmfuse.metrics import METRICS
 from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, fit_readers, known_once
-from mmfuse.net.devices import choose_device, ready
+from mmfuse.net.devices import choose_device, frozen_precision, ready
 from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import Trained, train_network
@@ -151,6 +151,7 @@ def _fit_member(
     network = FusionNetwork(spec, wiring, shapes, cases.labels, job.name)
     start_weights(network, spec, wiring, watch)
     ready(network, device)
+    network.frozen_precision = frozen_precision(spec.plan.training.frozen_precision, device)
     trained = Trained(0, 0, float("nan"), frozenset())
     if wiring.sources:
         data = inputs.data(network, readers, views)
