@@ -71,7 +71,7 @@ _DOOR = {
     "mmfuse.study.judging": ("Contest", "Judgement", "Line", "judge"),
     "mmfuse.study.pooling": ("Domain",),
     "mmfuse.study.transfer": ("Crossing", "Transfer", "across", "transfer"),
-    "mmfuse.study.shift": ("Shift", "shifts", "unpaired_difference"),
+    "mmfuse.study.shift": ("Shift", "counted_apart", "shifts", "unpaired_difference"),
     "mmfuse.study.stressing": ("Stressed", "stress"),
     "mmfuse.study.ledger": ("Ledger", "Looks"),
     "mmfuse.study.exchanging": ("Exchange", "exchange"),

@@ -18,7 +18,9 @@ from mmfuse.commands import (
     comparing,
     demo,
     embedding,
+    explaining,
     learning,
+    linting,
     listing,
     preparing,
     pretraining,
@@ -91,8 +93,10 @@ for command in (
     using.predict,
     using.evaluate,
     comparing.compare,
+    linting.lint,
     stressing.stress,
     embedding.embed,
+    explaining.explain,
     upkeep.cache,
 ):
     main.add_command(command)

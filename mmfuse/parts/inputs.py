@@ -31,6 +31,11 @@ class Reader(Learnt):
         """`uint8` for images (the engine scales them to [0, 1] on the device), else `float32`."""
         return "float32"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(width,) the name of each output column of a table or vector, for people; empty: they have none."""
+        return ()
+
     def read(self, rows: Rows) -> tuple[NDArray[Any], Bools]:
         """(n, *shape) and which of the n are present; what stands at an absent row is never looked at.
 
