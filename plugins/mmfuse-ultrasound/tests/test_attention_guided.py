@@ -80,7 +80,7 @@ def test_one_scale_is_the_formula():
         placed[m] = norm(x + state[f"{own}.project.bias"], state, f"{own}.norm")
         coded = placed[m] + state[f"local.0.codes.of-{m}.learned.0"]
         kinds = {"queries": coded, "keys": coded, "values": placed[m]}
-        asked[m] = {k: by_head(v @ state[f"local.0.ask.of-{m}.{k}.weight"].T) for k, v in kinds.items()}
+        asked[m] = {k: by_head(v @ state[f"local.0.ask.{k}.weight"].T) for k, v in kinds.items()}
     expected = []
     for m, other in (("photo", "type"), ("type", "photo")):
         total = placed[m]
@@ -209,8 +209,7 @@ def test_it_starts_as_means_of_normed_places():
     before = module(features, present).vector
     with torch.no_grad():
         for scale in module.local:
-            for ask in scale.ask.values():
-                ask.queries.weight.mul_(-3)
+            scale.ask.queries.weight.mul_(-3)
     assert torch.equal(before, module(features, present).vector)
     means = []
     for i, (scale, local) in enumerate(zip(module.places, module.local, strict=True)):

@@ -1,8 +1,8 @@
 """Attention-guided local learning at one scale: places attend to their own map and to those of the others.
 
-Q, K and V are a modality's own and serve both: A_mm and A_mn differ in whose keys they read. Between a photograph and
-an ultrasound image no place lies over another, so all places of the one see all of the other. An absent modality is
-neither looked at nor heard.
+Q, K and V are one for all modalities of a scale (what is a modality's own is its projection to places): A_mm and A_mn
+differ in whose keys they read. Between a photograph and an ultrasound image no place lies over another, so all places
+of the one see all of the other. An absent modality is neither looked at nor heard.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LocalScale(nn.Module):
         self.intra, self.inter = intra, inter and len(grids) > 1
         asks = self.names if self.intra or self.inter else ()
         self.codes = nn.ModuleDict({key(name): Codes(positions, grids[name], width) for name in asks})
-        self.ask = nn.ModuleDict({key(name): _Projections(width) for name in asks})
+        self.ask = _Projections(width) if asks else None
         self.norms = nn.ModuleDict({key(name): nn.LayerNorm(width) for name in self.names})
         kinds = [kind for kind, there in (("intra", self.intra), ("inter", self.inter)) if there]
         self.gates = nn.ParameterDict(
@@ -52,7 +52,7 @@ class LocalScale(nn.Module):
 
     def forward(self, places: Tensors, present: Mapping[str, Tensor]) -> tuple[Tensors, dict[str, Asked]]:
         """L_m = LN(T_m + g_i ⊙ I_m + g_x ⊙ X_m), and what was asked (for pictures); what is absent stays zero."""
-        asked = {name: self._ask(name, places[name]) for name in self.names if key(name) in self.ask}
+        asked = self._ask(places)
         out = {}
         for name in self.names:
             x = places[name]
@@ -96,9 +96,10 @@ class LocalScale(nn.Module):
                 total[other] += looks
         return total
 
-    def _ask(self, name: str, x: Tensor) -> Asked:
-        asked: Asked = self.ask[key(name)](x, self.codes[key(name)](x))
-        return asked
+    def _ask(self, places: Tensors) -> dict[str, Asked]:
+        if self.ask is None:
+            return {}
+        return {name: self.ask(places[name], self.codes[key(name)](places[name])) for name in self.names}
 
     def _names_beside(self, name: str) -> Sequence[str]:
         return [other for other in self.names if other != name]
@@ -116,11 +117,18 @@ class LocalScale(nn.Module):
 
 
 class _Projections(nn.Module):
-    """Queries and keys of places with codes, values of places without. No biases: one of keys would change nothing."""
+    """Queries and keys of places with codes, values of places without. No biases: one of keys would change nothing.
+
+    Keys start as queries do, so that a place first attends to what is like it, in content and in place: from random
+    ones, gates at zero find no direction to open in.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.queries, self.keys, self.values = (nn.Linear(width, width, bias=False) for _ in range(3))
+        with torch.no_grad():
+            self.keys.weight.copy_(self.queries.weight)
+            self.values.weight.copy_(torch.eye(width))
 
     def forward(self, places: Tensor, coded: Tensor) -> Asked:
         return Asked(self.queries(coded), self.keys(coded), self.values(places))

@@ -29,7 +29,10 @@ class Layer(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """(batch, tokens, width), of which some are there → (batch, width), what the class token is at the end."""
+    """(batch, tokens, width), of which some are there → (batch, width), what the class token is at the end.
+
+    It starts from the mean of those that are there: before anything is learnt, the fusion is a sound one.
+    """
 
     def __init__(self, width: int, heads: int, depth: int, dropout: float) -> None:
         super().__init__()
@@ -38,7 +41,8 @@ class ClassToken(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
-        x = torch.cat([self.token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        heard = torch.where(there[..., None], tokens, 0.0).sum(dim=1) / there.sum(dim=1, keepdim=True).clamp(min=1)
+        x = torch.cat([(self.token + heard)[:, None].to(tokens.dtype), tokens], dim=1)
         seen = torch.cat([torch.ones_like(there[:, :1]), there], dim=1)
         *layers, last = self.layers
         for layer in layers:
