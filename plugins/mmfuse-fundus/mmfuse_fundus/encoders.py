@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mmfuse import Encoder, Timm
 
@@ -46,13 +46,20 @@ class AttentionResnet(Encoder):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Chance that a residual branch is dropped in training (stochastic depth)."""
 
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_middle(cls, given: int) -> int:
+        if given % 2 == 0:
+            raise ValueError(f"a kernel of {given} has no middle; take {given + 1}")
+        return given
+
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(3, height, width) → a module: (batch, 3, height, width) in [0, 1] → `Features`: the mean over places of the
         last map, maps by `levels`, and, with spatial attention, `attention["spatial"]` (batch, h, w) in (0, 2) of the
         last block that has it.
 
-        Raises: SpecError for a name that timm has not, one that is no ResNet or has attention of its own, an even
-        `kernel`, or a size that the model cannot take.
+        Raises: SpecError for a name that timm has not, one that is no ResNet or has attention of its own, or a
+        size that the model cannot take.
         """
         from mmfuse_fundus.modules.encoders import AttentionEncoder
 

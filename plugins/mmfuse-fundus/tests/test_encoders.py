@@ -158,7 +158,6 @@ def test_gates_learn_from_their_start():
     [
         ({"model": "tf_efficientnet_lite0"}, ["no ResNet but a EfficientNet", "model = 'resnet50'"]),
         ({"model": "seresnet50"}, ["attention of its own"]),
-        ({"model": "resnet10t", "kernel": 6}, ["kernel = 7"]),
         ({"model": "resnet500"}, ["did you mean"]),
     ],
 )
@@ -166,6 +165,11 @@ def test_refusals(knobs, words):
     with pytest.raises(SpecError) as error:
         AttentionResnet(**knobs).build(SIZE)
     assert all(word in str(error.value) for word in words)
+
+
+def test_a_kernel_without_a_middle_is_refused_with_all_other_knobs():
+    with pytest.raises(ValueError, match="has no middle; take 7"):
+        AttentionResnet(kernel=6)
 
 
 def test_a_model_with_attention_of_its_own_may_stay_as_it_is():

@@ -55,13 +55,13 @@ class SpatialGate(nn.Module):
 class AttentionEncoder(nn.Module):
     """A plain encoder of a timm ResNet (`Timm.build`), its blocks given gates: images → `Features`.
 
-    Raises: SpecError when made of another model, or with an even kernel.
+    Raises: SpecError when made of another model.
     """
 
     def __init__(self, plain: nn.Module, name: str, kind: str, blocks: str, reduction: int, kernel: int) -> None:
         super().__init__()
         self.plain: Any = plain
-        _check(self.plain.model, name, kind, kernel)
+        _check(self.plain.model, name, kind)
         self.kind = kind
         for block in _blocks(self.plain.model, blocks) if kind != "none" else []:
             block.se = _gates(block, kind, reduction, kernel)
@@ -81,7 +81,7 @@ class AttentionEncoder(nn.Module):
         return [module for module in self.plain.model.modules() if isinstance(module, SpatialGate)]
 
 
-def _check(model: Any, name: str, kind: str, kernel: int) -> None:  # noqa: ANN401  # timm's models share no type
+def _check(model: Any, name: str, kind: str) -> None:  # noqa: ANN401  # timm's models share no type
     from timm.models.resnet import ResNet
 
     if not isinstance(model, ResNet):
@@ -98,8 +98,6 @@ def _check(model: Any, name: str, kind: str, kernel: int) -> None:  # noqa: ANN4
             "model = 'resnet50', or the encoder `timm`",
             f"{WHERE}.model",
         )
-    if kernel % 2 == 0:
-        raise SpecError(f"a kernel of {kernel}", "an odd side: it has a middle", f"kernel = {kernel + 1}", WHERE)
 
 
 def _blocks(model: Any, which: str) -> list[Any]:  # noqa: ANN401
