@@ -48,6 +48,11 @@ def lint(context: click.Context, words: tuple[str, ...], labels: int | None, rou
     """
     app: App = context.obj
     found = 0
+    for title, evaluation in _evaluations(words):
+        faults = mmfuse.lint_evaluation(evaluation)
+        found += len(faults)
+        for text in faults or ["nothing contradicts in this evaluation"]:
+            app.screen.text(f"{title}: {text}")
     for reported in _read(words):
         values, most = _values(reported)
         faults = mmfuse.lint(
@@ -80,23 +85,50 @@ def _read(words: Sequence[str]) -> list[Reported]:
     return [reported for file in files for reported in _from_file(Path(file))]
 
 
-def _from_file(path: Path) -> list[Reported]:
+def _evaluations(words: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Those of the files that `evaluate --json` wrote: they say themselves whose figures stand where."""
+    found = []
+    files = [word for word in words if "=" not in word]
+    if len(files) < len(words):
+        return []
+    for word in files:
+        if Path(word).suffix.lower() != ".csv":
+            told = _json(Path(word))
+            if _is_evaluation(told):
+                found.append((Path(word).name, told))
+    return found
+
+
+def _is_evaluation(told: object) -> bool:
+    return isinstance(told, dict) and {"sources", "trivial", "together", "trivial_together", "counts"} <= told.keys()
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise mmfuse.TableError(
             f"cannot be read: {reason}", "a JSON or CSV file of figures, or NAME=VALUE words", where=str(path)
         ) from error
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401  # whatever JSON holds
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise mmfuse.TableError(f"is no JSON: {error}", "figures as {name: value}", where=str(path)) from error
+
+
+def _from_file(path: Path) -> list[Reported]:
     if path.suffix.lower() == ".csv":
         return [
             Reported(f"{path.name}, line {number}", {name: cell for name, cell in line.items() if name and cell})
-            for number, line in enumerate(csv.DictReader(io.StringIO(text)), 2)
+            for number, line in enumerate(csv.DictReader(io.StringIO(_text(path))), 2)
         ]
-    try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise mmfuse.TableError(f"is no JSON: {error}", "figures as {name: value}", where=str(path)) from error
+    told = _json(path)
+    if _is_evaluation(told):
+        return []
     tables = _tables(path.name, told)
     if not tables:
         raise mmfuse.TableError("holds no figures", "{name: value}, a list of such, or an evaluation", where=str(path))
@@ -109,18 +141,12 @@ def _tables(title: str, told: Any) -> list[Reported]:  # noqa: ANN401  # whateve
         return [one for number, item in enumerate(told, 1) for one in _tables(f"{title}, {number}", item)]
     if not isinstance(told, dict):
         return []
-    words = {name: _said(value) for name, value in told.items() if _is_word(value)}
+    # JSON keeps no zeros at the end: numbers side by side were written with as many digits as the longest of them
+    digits = max((len(repr(value).partition(".")[2]) for value in told.values() if isinstance(value, float)), default=0)
+    words = {name: f"{value:.{digits}f}" for name, value in told.items() if isinstance(value, float)}
+    words |= {name: str(value) for name, value in told.items() if type(value) in (int, str)}
     own = [Reported(title, words)] if any(mmfuse.lintable(name) for name in words) else []
-    inner = [(name, value) for name, value in told.items() if name not in ("intervals", "by_class", "counts")]
-    return own + [one for name, value in inner for one in _tables(f"{title}, {name}", value)]
-
-
-def _is_word(value: object) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
-
-
-def _said(value: float | str) -> str:
-    return value if isinstance(value, str) else repr(value)
+    return own + [one for name, value in told.items() for one in _tables(f"{title}, {name}", value)]
 
 
 def _values(reported: Reported) -> tuple[dict[str, float], float]:

@@ -12,7 +12,7 @@ from mmfuse.metrics.answers import side
 from mmfuse.metrics.asking import Asked, Figure, Wanted, asked, at_point
 from mmfuse.metrics.basis import FEWEST, Measure, Score, counted, merit
 from mmfuse.metrics.evaluation import Evaluation, Scored, evaluate
-from mmfuse.metrics.linting import lint, lintable
+from mmfuse.metrics.linting import lint, lint_evaluation, lintable
 from mmfuse.metrics.operating import OperatingPoint, OperatingPoints, read_rule
 from mmfuse.metrics.ranking import class_auc, counted_macro_auc, weighted_auc, weighted_average_precision
 from mmfuse.metrics.table import LARGER_IS_BETTER, MEASURES, METRICS, REPORTED
@@ -21,6 +21,6 @@ from mmfuse.metrics.within import macro_auc_within
 __all__ = [
     "FEWEST", "LARGER_IS_BETTER", "MEASURES", "METRICS", "REPORTED", "Asked", "Evaluation", "Figure", "Measure",
     "OperatingPoint", "OperatingPoints", "Score", "Scored", "Wanted", "asked", "at_point", "class_auc", "counted",
-    "counted_macro_auc", "evaluate", "lint", "lintable", "macro_auc_within", "merit", "read_rule", "side",
-    "weighted_auc", "weighted_average_precision",
+    "counted_macro_auc", "evaluate", "lint", "lint_evaluation", "lintable", "macro_auc_within", "merit", "read_rule",
+    "side", "weighted_auc", "weighted_average_precision",
 ]  # fmt: skip
