@@ -65,11 +65,10 @@ def stress(
     if label and label not in pipeline.spec.card.labels:
         known = [*pipeline.spec.card.labels]
         raise mmfuse.SpecError(f"no label is called '{label}'", f"one of {known}", mmfuse.nearest(label, known))
+    shown = {name: mmfuse.CORRUPTIONS[name] for name in named_corruptions(corruptions)}
     chosen = held_out(app, opened, new_cases(cases, card, pipeline.spec.card, labelled=True), cases, on)
     with app.working():
-        found = mmfuse.stress(
-            pipeline, chosen, source=source, modalities=modalities, corruptions=corruptions, seed=seed, watch=app.watch
-        )
+        found = mmfuse.stress(pipeline, chosen, shown, source=source, modalities=modalities, seed=seed, watch=app.watch)
     if on == "test":
         count_opening(app, run)
     if on in ("test", "all"):
@@ -81,6 +80,21 @@ def stress(
     if json_file is not None:
         write_text(json_file, as_json(tree) + "\n")
     show_stress(app.screen, found, on, label)
+
+
+def named_corruptions(names: Sequence[str]) -> list[str]:
+    """The corruptions that are named, in the order in which they are shown; all where none is.
+
+    Raises: SpecError with each unknown name.
+    """
+    known, faults = [*mmfuse.CORRUPTIONS], mmfuse.Faults()
+    for name in names:
+        if name not in known:
+            faults.add(
+                "--corruption", f"no corruption is called '{name}'", f"one of {known}", mmfuse.nearest(name, known)
+            )
+    faults.raise_as(mmfuse.SpecError)
+    return [name for name in known if name in names] if names else known
 
 
 def once(watch: Callable[[Event], None]) -> Callable[[Event], None]:

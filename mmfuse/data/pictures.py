@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mmfuse.parts import Modality
 
 
+FLAT = 2
+"""Grey levels within which an image shows nothing; a compressed black image is off by one or two."""
+
+
 class _Use(NamedTuple):
     case: int
     column: str
@@ -28,7 +32,8 @@ class _Use(NamedTuple):
 
 
 def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
-    """Files that the modality's own reader refuses, and images that several cases share; threads decode each once."""
+    """Files that the modality's own reader refuses, images of one colour, and images that several cases share; threads
+    decode each once."""
     findings: list[Finding] = []
     same: dict[str, list[_Use]] = defaultdict(list)
     images = {name: modality for name, modality in cases.card.modalities.items() if modality.is_image}
@@ -38,8 +43,8 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
         except TableError as error:  # cells that name no one file
             findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in error.faults]
             continue
-        faults = _faults(cases, name, modality, uses, watch)
-        findings += _unreadable(name, modality, uses, faults)
+        faults, blank = _looked_at(cases, name, modality, uses, watch)
+        findings += [*_unreadable(name, modality, uses, faults), *_blank(cases, name, uses, blank)]
         sound = [use for use in uses if use.path not in faults]
         for use, key in zip(sound, content_keys([use.path for use in sound]), strict=True):
             same[key].append(use)
@@ -54,26 +59,31 @@ def _uses(cases: Cases, modality: Modality) -> list[_Use]:
     return [_Use(i, column, path) for i, path in enumerate(files) if path is not None]
 
 
-def _faults(cases: Cases, name: str, modality: Modality, uses: list[_Use], watch: Watch) -> dict[Path, Fault]:
-    """{file: what its reader says against it}. A modality that goes on without such files is asked for its reason."""
+def _looked_at(
+    cases: Cases, name: str, modality: Modality, uses: list[_Use], watch: Watch
+) -> tuple[dict[Path, Fault], set[Path]]:
+    """{file: what its reader says against it}, and the files that show one colour. A modality that goes on without
+    such files is asked for its reason."""
     rows, first = cases.rows(), {use.path: use.case for use in reversed(uses)}
     if "on_error" in type(modality).model_fields:
         modality = modality.model_copy(update={"on_error": "raise"})
     reader, meter = modality.fit(rows), Meter(watch, f"checking {name}", len(first))
 
-    def look(case: int) -> Fault | None:
+    def look(case: int) -> Fault | bool:
         try:
-            reader.read(rows.take(np.array([case])))
+            pixels, present = reader.read(rows.take(np.array([case])))
         except TableError as error:
             return error.faults[0]
-        return None
+        return bool(present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
 
-    faults = {}
-    for path, fault in zip(first, in_threads(look, first.values()), strict=True):
+    faults, blank = {}, set()
+    for path, told in zip(first, in_threads(look, first.values()), strict=True):
         meter.add(1)
-        if fault is not None:
-            faults[path] = fault
-    return faults
+        if isinstance(told, Fault):
+            faults[path] = told
+        elif told:
+            blank.add(path)
+    return faults, blank
 
 
 def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Path, Fault]) -> list[Finding]:
@@ -86,6 +96,17 @@ def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Pa
         text = f"{len(bad)} of {len(uses)} images cannot be used; {len(told) - SHOWN} files are not listed"
         findings.append(Finding(level, f"modality {name}", text, "check `root` in [cases]"))
     return findings
+
+
+def _blank(cases: Cases, name: str, uses: list[_Use], blank: set[Path]) -> list[Finding]:
+    """Images that show nothing: black, or of one colour."""
+    bad = [use for use in uses if use.path in blank]
+    if not bad:
+        return []
+    rows = [f"row {cases.table.rows[use.case]} (id {cases.ids[use.case]})" for use in bad[:SHOWN]]
+    more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    text = f"{len(bad)} images are of one colour and show nothing: {', '.join(rows)}{more}"
+    return [Finding("warning", f"modality {name}", text, "look at the files; empty the cells of images that failed")]
 
 
 def _shared(cases: Cases, split: Names, alike: list[list[_Use]]) -> list[Finding]:

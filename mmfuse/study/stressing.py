@@ -6,7 +6,7 @@ Works on scores alone once they are given; which cases may be asked about is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from mmfuse.study.intervals import Interval, interval
 from mmfuse.study.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
+    from mmfuse.net.corrupting import Corruption
     from mmfuse.pipeline import Pipeline
 
 CLEAN = "clean"
@@ -71,34 +72,34 @@ class Stressed:
 def stress(
     pipeline: Pipeline,
     cases: Cases,
+    corruptions: Mapping[str, Corruption],
     *,
     source: str = "",
     modalities: Sequence[str] = (),
-    corruptions: Sequence[str] = (),
     seed: int = 0,
     watch: Watch = silent,
 ) -> Stressed:
-    """Scores of `cases` with each corruption of each image modality at each severity, and clean ones beside.
+    """Scores of `cases` with each corruption (`mmfuse.CORRUPTIONS`, or some of them, or your own) of each image
+    modality at each severity, and clean ones beside.
 
-    `source`: of the pipeline, its answer where empty; `modalities`, `corruptions`: all where empty. Cases that the
-    pipeline learnt from are flattered, clean and corrupted.
+    `source`: of the pipeline, its answer where empty; `modalities`: all where empty. Cases that the pipeline learnt
+    from are flattered, clean and corrupted.
 
     Raises: SpecError for unknown names, and where no image is encoded.
     """
-    from mmfuse.net.corrupting import CORRUPTIONS, corrupted, unaltered
+    from mmfuse.net.corrupting import corrupted, unaltered
 
     parts, encoders = pipeline.spec.card.modalities, pipeline.wiring.encoders
     images = [modality for modality in parts if modality in encoders and parts[modality].is_image]
     if not images:
         raise SpecError("no image modality is encoded", "a plan with a network that reads images", "train another run")
     _check("image modality", modalities, images)
-    _check("corruption", corruptions, [*CORRUPTIONS])
     trials = tuple(
         Trial(modality, name, place + 1, level)
         for modality in images
-        for name, corruption in CORRUPTIONS.items()
+        for name, corruption in corruptions.items()
         for place, level in enumerate(corruption.levels)
-        if (not modalities or modality in modalities) and (not corruptions or name in corruptions)
+        if not modalities or modality in modalities
     )
     plain = pipeline.sources(cases, altered=unaltered)
     source = source or pipeline.wiring.answer
@@ -106,7 +107,7 @@ def stress(
     meter = Meter(watch, "stress", len(trials))
     found = {CLEAN: plain.sources[source]}
     for trial in trials:
-        alter = corrupted(trial.modality, trial.corruption, trial.severity, seed)
+        alter = corrupted(trial.modality, trial.corruption, corruptions[trial.corruption], trial.severity, seed)
         found[trial.source] = pipeline.sources(cases, altered=alter).sources[source]
         meter.add(1)
     base = ScoreTable(found, plain.ids, plain.groups, plain.split, plain.folds, plain.targets, plain.labels,

@@ -236,6 +236,15 @@ def test_decimal_commas_are_numbers_and_no_free_text():
     assert not [text for text in alarms(audit(Cases(table, card), SPLIT)) if "column x" in text]
 
 
+@pytest.mark.parametrize(("grey", "kind"), [(0, "png"), (3, "jpg"), (255, "png")])
+def test_images_of_one_colour_are_named(images, grey, kind):
+    Image.new("L", (9, 7), grey).save(images / f"blank.{kind}")
+    names = [f"blank.{kind}", *[f"{i}.jpg" for i in range(1, N)]]
+    told = alarms(audit(pictures(images, names), SPLIT))
+    assert len(told) == 1
+    assert "modality derm: 1 images are of one colour and show nothing: row 2 (id c0)" in told[0]
+
+
 def test_a_wrong_root_gives_a_few_lines(images):
     errors = said(audit(pictures(images / "elsewhere", [f"{i}.jpg" for i in range(N)]), SPLIT), "error")
     assert len(errors) == 9

@@ -8,6 +8,12 @@ import mmfuse
 from mmfuse import Cases, SpecError, Table
 
 SIDE = 16
+
+
+def some(*names):
+    return {name: mmfuse.CORRUPTIONS[name] for name in names}
+
+
 CARD = {
     "cases": {"id": "id"},
     "labels": {"bright": ["no", "yes"]},
@@ -50,14 +56,16 @@ def fitted(tmp_path_factory):
 
 def test_figures_are_those_of_the_altered_pipeline(fitted):
     pipeline, cases = fitted
-    found = mmfuse.stress(pipeline, cases, corruptions=["darkening", "absent"])
+    found = mmfuse.stress(pipeline, cases, some("darkening", "absent"))
     assert [trial.source for trial in found.trials] == [
         f"{modality} {word}"
         for modality in ("near", "far")
         for word in ("darkening 1", "darkening 2", "darkening 3", "absent 1")
     ]
     assert (found.source, len(found.table)) == ("fused", 40)
-    expected = pipeline.sources(cases, altered=mmfuse.corrupted("near", "darkening", 3))
+    expected = pipeline.sources(
+        cases, altered=mmfuse.corrupted("near", "darkening", mmfuse.CORRUPTIONS["darkening"], 3)
+    )
     np.testing.assert_array_equal(found.table.sources["near darkening 3"], expected.sources["fused"])
     np.testing.assert_allclose(found.table.sources["clean"], pipeline.sources(cases).sources["fused"], atol=1e-5)
     trial = found.trials[2]
@@ -72,7 +80,7 @@ def test_figures_are_those_of_the_altered_pipeline(fitted):
 
 def test_what_carries_the_label_is_what_suffers(fitted):
     pipeline, cases = fitted
-    found = mmfuse.stress(pipeline, cases, corruptions=["darkening"])
+    found = mmfuse.stress(pipeline, cases, some("darkening"))
     assert found.clean("accuracy").value > 0.95
     near, far = found.suffered(found.trials[2], "accuracy"), found.suffered(found.trials[5], "accuracy")
     assert near.difference.high < -0.2
@@ -81,7 +89,7 @@ def test_what_carries_the_label_is_what_suffers(fitted):
 
 def test_a_source_that_abstains_is_compared_where_it_speaks(fitted):
     pipeline, cases = fitted
-    found = mmfuse.stress(pipeline, cases, source="near", modalities=["near"], corruptions=["absent", "static"])
+    found = mmfuse.stress(pipeline, cases, some("absent", "static"), source="near", modalities=["near"])
     absent = next(trial for trial in found.trials if trial.corruption == "absent")
     assert np.isnan(found.table.sources[absent.source]).all()
     assert found.suffered(absent, "accuracy").difference.cases == 0
@@ -91,8 +99,8 @@ def test_a_source_that_abstains_is_compared_where_it_speaks(fitted):
 def test_a_seed_is_a_seed(fitted):
     pipeline, cases = fitted
 
-    def drawn(some, seed):
-        found = mmfuse.stress(pipeline, some, modalities=["near"], corruptions=["static"], seed=seed)
+    def drawn(asked, seed):
+        found = mmfuse.stress(pipeline, asked, some("static"), modalities=["near"], seed=seed)
         return found.table.sources["near static 1"]
 
     whole = drawn(cases, 0)
@@ -104,8 +112,7 @@ def test_what_is_unknown_is_named(fitted):
     pipeline, cases = fitted
     for words, message in (
         ({"modalities": ["nera"]}, r"no image modality is called 'nera'(.|\n)*'near'"),
-        ({"corruptions": ["dark"]}, "no corruption is called 'dark'"),
-        ({"source": "final", "corruptions": ["absent"]}, "no source is called 'final'"),
+        ({"source": "final"}, "no source is called 'final'"),
     ):
         with pytest.raises(SpecError, match=message):
-            mmfuse.stress(pipeline, cases, **words)
+            mmfuse.stress(pipeline, cases, some("absent"), **words)
