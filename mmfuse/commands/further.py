@@ -76,6 +76,8 @@ def show_together(screen: Screen, evaluation: Evaluation, marked: Mapping[str, s
         rare = [label for label, told in next(iter(evaluation["trivial"].values())).items() if told["few"]]
         if rare:
             screen.text(f"macro F1 of positives leaves out {', '.join(rare)}: fewer than 10 positive or negative cases")
+    for name, remark in evaluation["remarks"].items():
+        screen.text(f"{name}: {remark}")
     for name, why in evaluation["failed"].items():
         screen.text(f"metric '{name}' failed and is not shown: {why}")
 

@@ -39,6 +39,8 @@ class Figure(Protocol):
     @property
     def trivial(self) -> Any: ...  # noqa: ANN401
     @property
+    def remark(self) -> str: ...
+    @property
     def score(self) -> Any: ...  # noqa: ANN401
 
 

@@ -139,6 +139,8 @@ class Measure(NamedTuple):
     """Whether it compares cases with one another; over folds it then speaks of cases of one fold alone."""
     trivial: Callable[[Labels, Floats], Mapping[str, Floats]] = lambda labels, prior: {}
     """{name: (columns,) probabilities} of constant predictors that stand beside it, given the shares of classes."""
+    remark: str = ""
+    """A sentence that stands below its figures."""
 
 
 def merit(ideal: float, value: Floats | float) -> Floats:

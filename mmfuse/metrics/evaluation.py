@@ -61,8 +61,8 @@ def evaluate(
 
     Gives `{"on", "case_is", "cases", "counts": {label: {class: n}}, "positive": {label: class}, "sources": {source:
     {label: figures}}, "together": {source: {metric: value}}, "mean": {source: {metric: value}}, "trivial": {name:
-    {label: figures}}, "trivial_together", "trivial_of": {name: [metric]}, "failed": {metric: reason}, "lint": [what
-    cannot be of these figures], "within_folds": bool}`. Figures are `cases` (known and
+    {label: figures}}, "trivial_together", "trivial_of": {name: [metric]}, "remarks": {metric: sentence}, "failed":
+    {metric: reason}, "lint": [what cannot be of these figures], "within_folds": bool}`. Figures are `cases` (known and
     spoken about), `positives` and `negatives` among them, every metric by name, `by_class` {class: {cases, auc,
     average-precision}} (one against the rest), `left_out` {class: n} of the classes with fewer than 10 cases, or fewer
     than 10 others, which macro AUC and average precision do not count, `few` (whether the positive class is one of
@@ -104,6 +104,7 @@ def evaluate(
         "trivial": {name: judge.figures(p) for name, p in trivial.items()},
         "trivial_together": {name: judge.together(p) for name, p in trivial.items()},
         "trivial_of": beside,
+        "remarks": judge.remarks,
         "failed": judge.failed,
         "within_folds": len(np.unique(strata)) > 1,
     }
@@ -121,6 +122,7 @@ class _Judge:
         suited = {name: metric for name, metric in metrics.items() if self._suits(name, metric)}
         self.of_label = {name: metric for name, metric in suited.items() if metric.by_label}
         self.of_all = {name: metric for name, metric in suited.items() if not metric.by_label}
+        self.remarks = {name: str(metric.remark) for name, metric in suited.items() if metric.remark}
 
     def figures(self, p: Floats, source: str = "") -> dict[str, dict[str, Any]]:
         """All metrics of one source, label by label."""

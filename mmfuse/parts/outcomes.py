@@ -139,6 +139,11 @@ class Metric(Part):
         """
         return {}
 
+    @property
+    def remark(self) -> str:
+        """A sentence that stands below its figures wherever an evaluation shows them; empty: its name says enough."""
+        return ""
+
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         """`p` (cases, columns) probabilities, NaN where the source abstains, `targets` (cases, labels), -1 unknown,
         `weight` (replicates, cases) → (replicates, labels), or (replicates, 1) where it is not `by_label`; NaN where

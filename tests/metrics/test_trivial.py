@@ -5,8 +5,10 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmfuse import MEASURES, Label, Labels, Measure, Metric, ScoreTable, evaluate
+from mmfuse.commands.further import show_together
 from mmfuse.metrics import macro_auc_within
 from mmfuse.metrics.within import average_precision_within
+from mmfuse.show import Screen
 
 SIGNS = Labels([Label(name, ("no", "yes")) for name in ("one", "two", "three")])
 
@@ -130,3 +132,11 @@ def test_an_evaluation_finds_a_metric_that_is_not_what_its_name_says():
     assert any("net, one: kappa 0.999 is larger than accuracy" in text for text in made["lint"])
     several = evaluate(table(), metrics={"accuracy": Bits()})
     assert any("'accuracy' of 3 labels does not say which" in text for text in several["lint"])
+
+
+def test_a_metric_may_say_how_it_is_to_be_read(capsys):
+    said = Measure(Bits().score, by_label=False, remark="high wherever most bits are unset")
+    made = evaluate(table(), metrics={"bits": said, "others": Bits()})
+    assert made["remarks"] == {"bits": "high wherever most bits are unset"}
+    show_together(Screen(), made, {}, {})
+    assert "bits: high wherever most bits are unset" in capsys.readouterr().out

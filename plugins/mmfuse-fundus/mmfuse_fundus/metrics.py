@@ -36,6 +36,14 @@ class OdirOfficial(Metric):
     def by_label(self) -> bool:
         return False
 
+    @property
+    def ranks(self) -> bool:
+        return True
+
+    @property
+    def remark(self) -> str:
+        return "the mean of odir-kappa, odir-f1 and odir-auc; zeros, always-N and prior are what it gives for nothing"
+
     def suits(self, labels: Labels) -> bool:
         return _multi_label(labels)
 
@@ -74,6 +82,13 @@ class OdirF1(Metric):
     def by_label(self) -> bool:
         return False
 
+    @property
+    def remark(self) -> str:
+        return (
+            'the challenge\'s "F1" is the share of right bits (bit accuracy), high wherever most bits are unset; '
+            "what is usually meant by F1 are micro F1 and macro F1 of positives"
+        )
+
     def suits(self, labels: Labels) -> bool:
         return _multi_label(labels)
 
@@ -91,6 +106,14 @@ class OdirAuc(Metric):
     @property
     def by_label(self) -> bool:
         return False
+
+    @property
+    def ranks(self) -> bool:
+        return True
+
+    @property
+    def remark(self) -> str:
+        return "one curve over all labels' bits: knowing how frequent each label is earns much of it (prior)"
 
     def suits(self, labels: Labels) -> bool:
         return _multi_label(labels)

@@ -18,13 +18,8 @@ from mmfuse_fundus import Odir5k, mmfuse_recipes
 
 RECIPES = {path.stem: path for path in mmfuse_recipes()}
 ABLATION = ("bfpc-plain", "bfpc-attention", "bfpc-fusion", "bfpc-both", "bfpc-net")
-SMALL = {
-    "fundus-pair": ["network.encoders.image.model=test_efficientnet", "training.folds=2"],
-    **dict.fromkeys(
-        ABLATION,
-        ["network.encoders.image.model=resnet10t", "network.head.widths=[8]", "prediction.batch=8"],
-    ),
-}
+SMALL = {"fundus-pair": ["network.encoders.image.model=test_efficientnet", "training.folds=2"]}
+SMALL |= {name: ["network.encoders.image.model=resnet10t", "network.head.widths=[8]"] for name in ABLATION}
 """Smaller encoders; nothing else is changed but the length of training and the size of pictures."""
 
 
