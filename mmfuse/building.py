@@ -28,11 +28,15 @@ class Broken:
     columns: tuple[str, ...] = ()
     is_image = True
     arity = (1, 0)
+    gives: tuple[str, ...] = ()
 
     def __init__(self, name: str = "") -> None:
         self.name = name
 
     def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
+        return ()
+
+    def lacks(self, given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         return ()
 
 

@@ -217,7 +217,9 @@ def _check_network(
         if len(encoders) < least or (most and len(encoders) > most):
             found = f"{len(encoders)} encoded modalities: {list(encoders)}"
             faults.add("network.fusion", found, f"{_count(least, most)} for '{network.fusion.name}'")
-        for objection in network.fusion.objections({name: uses[name] for name in encoders}):
+        objections = network.fusion.objections({name: uses[name] for name in encoders})
+        lacks = network.fusion.lacks({name: line.part.gives for name, (_, line) in encoders.items()})
+        for objection in objections or lacks:
             faults.add("network.fusion", objection)
     if network.head != "" and not spec.card.labels:
         faults.add("network.head", "the card has no labels", "labels for the head to answer", "add [labels]")

@@ -25,10 +25,18 @@ class Triple(FeatureFusion):
         return tuple(f"{name} is no image" for name, use in modalities.items() if use != "image")
 
 
+class OfMaps(FeatureFusion):
+    """Reads the maps of encoders."""
+
+    @property
+    def needs(self):
+        return ("maps",)
+
+
 class Brings:
     @hookimpl
     def mmfuse_parts(self):
-        return [Stage, Triple]
+        return [Stage, Triple, OfMaps]
 
 
 CATALOG = mmfuse.Catalog(Brings(), installed=False)
@@ -90,6 +98,15 @@ def test_augmentations_change_images():
     assert wired(augment={"g": {"use": "geometry", "on": "image"}}).augment[0][1] == ("clinic", "derm")
     told = refused(augment={"g": {"use": "geometry", "on": ["derm", "meta"]}})
     assert "'meta' is no image" in told["augment.g.on"]
+
+
+def test_a_fusion_of_maps_needs_encoders_that_give_some():
+    plain = network(fusion="of-maps", encoders={"image": {"use": "timm", "model": "resnet18"}})
+    told = refused(network=plain)["network.fusion"]
+    assert "no encoder gives any: clinic, derm" in told
+    assert "levels = [3, 4, 5]" in told
+    maps = {"use": "timm", "model": "resnet18", "levels": [5]}
+    assert wired(network=network(fusion="of-maps", encoders={"image": "timm", "derm": maps})).sources == ("fused",)
 
 
 @pytest.mark.parametrize(

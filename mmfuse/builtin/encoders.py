@@ -43,6 +43,10 @@ class Timm(Encoder):
     def _fine_to_coarse(cls, given: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(set(given)))
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return ("vector", *(("maps",) if self.levels else ()), *(("tokens",) if self.tokens else ()))
+
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(3, height, width) → a module: (batch, 3, height, width) in [0, 1] → `Features`.
 
@@ -92,6 +96,10 @@ class Mlp(Encoder):
     activation: Literal["silu", "relu", "gelu"] = "silu"
     """Of each layer."""
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return ("vector",)
+
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(width,) → a module: (batch, width) → `Features` whose vector is (batch, widths[-1]).
 
@@ -111,6 +119,10 @@ class Linear(Encoder):
     width: Annotated[int, Field(ge=1)] = 128
     """Of the vector."""
 
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return ("vector",)
+
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(width,) → a module: (batch, width) → `Features` whose vector is (batch, `width`).
 
@@ -128,6 +140,10 @@ class Pixels(Encoder):
 
     normalise: Literal["none", "imagenet"] = "none"
     """Mean and standard deviation a colour: none (stay in [0, 1]) or ImageNet's."""
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        return ("vector", "maps")
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """(3, height, width) → a module: images → `Features` with one map, the image, and its mean a colour as the

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_MENDS = {
+    "maps": "levels = [3, 4, 5] on a `timm` encoder's line, or another encoder that gives maps",
+    "tokens": "tokens = true on a `timm` encoder's line, or another encoder that gives tokens",
+}
+
+
 class FlowShape(NamedTuple):
     """What an encoder was seen to give for one modality (by a blank pass)."""
 
@@ -41,6 +47,11 @@ class Encoder(Part):
     """One modality → features. Normalises its own input (law 4); reads no file or hub in `build`."""
 
     role: ClassVar[str] = "encoder"
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Which of `vector`, `maps`, `tokens` it gives, where its knobs tell before it is built; empty: they do not."""
+        return ()
 
     def build(self, shape: tuple[int, ...]) -> nn.Module:
         """A module: (batch, *shape) float → `Features`; a bare (batch, width) counts as its vector."""
@@ -92,6 +103,18 @@ class FeatureFusion(Part):
     def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
         """What speaks against fusing these {modality: its `use`}, found before anything is built."""
         return ()
+
+    def lacks(self, given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """What it misses in {modality: what its encoder `gives`} (empty: unknown), found before anything is built.
+
+        Here: maps or tokens that it needs and that no encoder gives.
+        """
+        told = all(given.values())
+        return tuple(
+            f"'{self.name}' reads {kind}, and no encoder gives any: {', '.join(sorted(given))}; mend: {_MENDS[kind]}"
+            for kind in self.needs
+            if kind in _MENDS and told and not any(kind in kinds for kinds in given.values())
+        )
 
     def build(self, flows: Mapping[str, FlowShape]) -> nn.Module:
         """A module: `(features: dict[str, Features], present: dict[str, (batch,) bool])` → `Fused` (a bare (batch,

@@ -79,6 +79,22 @@ def gives_finite_features_of_one_shape_for_1_and_3_cases(part: Encoder, given: G
     need(sizes == sorted(sizes, reverse=True), f"maps of {sizes} places", "fine → coarse", "turn their order")
 
 
+def gives_what_it_says(part: Encoder, given: Given) -> None:
+    if part.gives:
+        shape = _shape(part, given)
+        module = modules.made(_build(part, shape)).eval()
+        with torch.no_grad():
+            features = _features(module, modules.noise(1, *shape))
+        there = {"vector": True, "maps": bool(features.maps), "tokens": features.tokens is not None}
+        found = tuple(kind for kind, yes in there.items() if yes)
+        need(
+            set(part.gives) == set(found),
+            f"gives {', '.join(found)}, and says {', '.join(part.gives)}",
+            "`gives` of what comes out",
+            "leave `gives` out if knobs do not tell",
+        )
+
+
 def keeps_cases_apart(part: Encoder, given: Given) -> None:
     shape = _shape(part, given)
     module = modules.made(_build(part, shape)).eval()
@@ -137,6 +153,7 @@ def ignores_the_content_of_an_absent_cell(part: Encoder, given: Given) -> None:
 CHECKS = {
     "encoder": (
         gives_finite_features_of_one_shape_for_1_and_3_cases,
+        gives_what_it_says,
         keeps_cases_apart,
         leaves_its_input_and_the_random_state_alone,
         lets_the_gradient_reach_every_trainable_weight,

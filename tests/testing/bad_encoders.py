@@ -48,6 +48,17 @@ class CoarseFirst(Encoder):
         return Net(forward, layer=nn.Conv2d(3, 4, 3))
 
 
+class Overclaims(Encoder):
+    """Says that it gives maps."""
+
+    @property
+    def gives(self):
+        return ("vector", "maps")
+
+    def build(self, shape):
+        return Net(flat, layer=nn.LazyLinear(4))
+
+
 class BatchMean(Encoder):
     """Takes the batch's mean away."""
 

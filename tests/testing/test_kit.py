@@ -31,6 +31,7 @@ BAD = {
     "has no knob that is none": [bad_inputs.NoneKnob()],
     "survives spec to toml to spec": [bad_inputs.Odd()],
     "gives finite features of one shape for 1 and 3 cases": [bad_encoders.NoPooling(), bad_encoders.CoarseFirst()],
+    "gives what it says": [bad_encoders.Overclaims()],
     "keeps cases apart": [
         bad_encoders.BatchMean(),
         bad_encoders.BatchFusion(),

@@ -115,6 +115,13 @@ class AttentionGuided(FeatureFusion):
             return (f"{without} give no maps and can join only through global_learning = true",)
         return ()
 
+    def lacks(self, given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Maps of one modality or more; of every one where global learning is off."""
+        without = sorted(name for name, kinds in given.items() if kinds and "maps" not in kinds)
+        if self.local_learning and not self.global_learning and without and len(without) < len(given):
+            return (f"the encoders of {without} give no maps, and global_learning is off; mend: {_LEVELS}",)
+        return super().lacks(given)
+
     def build(self, flows: Mapping[str, FlowShape]) -> nn.Module:
         """→ a module whose vector is (batch, `width`), without global learning (batch, `width` x modalities).
 
