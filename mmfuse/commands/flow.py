@@ -81,7 +81,12 @@ def _network(spec: Spec, network: NetworkSection, wiring: Wiring, has_valid: boo
     made = []
     for name, (line, modalities) in zip(plan.augment, wiring.augment, strict=True):
         tied = ", one draw for all" if len(modalities) > 1 else ""
-        made.append(Branch(f"augment {name}: {in_words(line.part)} on {', '.join(modalities) or 'nothing'}{tied}"))
+        still = [m for m in modalities if m in wiring.encoders and wiring.encoders[m][1].frozen is True]
+        views = plan.training.feature_views
+        kept = f"{views} views kept of each image" if views > 1 else "not augmented"
+        frozen = f" (frozen {', '.join(still)}: {kept})" if still else ""
+        told = f"{in_words(line.part)} on {', '.join(modalities) or 'nothing'}{tied}{frozen}"
+        made.append(Branch(f"augment {name}: {told}"))
     if network.fusion != "" and len(wiring.encoders) > 1:
         needs = ", ".join(network.fusion.needs)
         made.append(Branch(f"fusion: {in_words(network.fusion)} of {', '.join(wiring.encoders)}, reads {needs}"))

@@ -20,6 +20,7 @@ from mmfuse.net.batches import NetworkData
 from mmfuse.net.embeddings import bytes_of, frozen_features
 from mmfuse.net.features import VECTOR, level_shapes
 from mmfuse.net.network import FusionNetwork
+from mmfuse.net.sights import FixedDraws, Sight
 from mmfuse.net.views import IDENTITY
 from mmfuse.parts import Reader
 from mmfuse.spec import Spec
@@ -41,6 +42,11 @@ def fit_readers(spec: Spec, wiring: Wiring, cases: Cases, train: Ints) -> Reader
 def known_once(wiring: Wiring, modality: str) -> bool:
     """Whether a modality's encoder never changes, so that its features are computed once."""
     return wiring.encoders[modality][1].frozen is True
+
+
+def augmented(wiring: Wiring) -> frozenset[str]:
+    """The modalities that augmentations name."""
+    return frozenset(modality for _, modalities in wiring.augment for modality in modalities)
 
 
 def image_modalities(spec: Spec, wiring: Wiring) -> frozenset[str]:
@@ -65,17 +71,27 @@ class Assembler:
         found = {modality: self._held(modality, reader) for modality, reader in readers.items()}
         return {modality: block for modality, block in found.items() if block is not None}
 
-    def data(self, network: FusionNetwork, readers: Mapping[str, Reader], views: Sequence[str]) -> NetworkData:
+    def data(
+        self, network: FusionNetwork, readers: Mapping[str, Reader], views: Sequence[str], learns: Ints | None = None
+    ) -> NetworkData:
         """What `network` reads: blocks, and instead of them the features of encoders that never change, as they are (so
-        it trains) and under all `views`."""
+        it trains) and under all `views`; with `learns` also those of the fixed draws of these cases."""
         blocks, images = self.blocks(readers), image_modalities(self._spec, self._wiring)
-        seen = {m: tuple(dict.fromkeys((IDENTITY, *(views if m in images else ())))) for m in blocks}
-        frozen = frozenset(m for m in blocks if known_once(self._wiring, m))
+        frozen = sorted(m for m in blocks if known_once(self._wiring, m))
+        copies = self._spec.plan.training.feature_views - 1
+        drawn = [] if learns is None or copies < 1 else [m for m in frozen if m in augmented(self._wiring)]
+        sights: dict[str, list[Sight]] = {}
+        for m in frozen:
+            sights[m] = [Sight(view) for view in dict.fromkeys((IDENTITY, *(views if m in images else ())))]
+            if m in drawn and learns is not None:
+                sights[m].append(FixedDraws(self._wiring, m, copies, self._cases.ids.tolist(), learns))
+        kept = self._kept(network, {m: blocks[m] for m in frozen}, sights)
         known = {
-            m: {view: self.features(network, m, readers[m], blocks[m], view) for view in seen[m]}
-            for m in self._kept(network, {m: blocks[m] for m in sorted(frozen)}, seen)
+            m: {sight.name: self.features(network, m, readers[m], blocks[m], sight) for sight in sights[m]}
+            for m in kept
         }
-        return NetworkData(self._cases.ids, self._cases.targets, blocks, images, known, frozen)
+        still = frozenset(frozen) - {m for m in drawn if m not in kept}
+        return NetworkData(self._cases.ids, self._cases.targets, blocks, images, known, still)
 
     def unknown(self, readers: Mapping[str, Reader]) -> NetworkData:
         """The same with nothing known beforehand: every encoder runs."""
@@ -88,20 +104,20 @@ class Assembler:
         modality: str,
         reader: Reader,
         block: Block,
-        view: str,
+        sight: Sight,
         levels: tuple[str, ...] = (),
     ) -> dict[str, Block]:
         """{level: (n, …)} features of a frozen encoder: `levels`, or all that are read of it. Its weights are the same
         in every network of a plan."""
         levels = levels or network.reads[modality]
-        key = (modality, id(block), view, levels)
+        key = (modality, id(block), sight.fingerprint, levels)
         if key not in self._features:
             self._features[key] = frozen_features(
                 network.encoder(modality),
                 self._wiring.encoders[modality][1].part,
                 block,
                 reader,
-                view=view,
+                sight=sight,
                 flow=network.flows[modality],
                 levels=levels,
                 precision=network.frozen_precision,
@@ -115,13 +131,13 @@ class Assembler:
         self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str
     ) -> NDArray[np.float32]:
         """(n, width) vectors of a frozen encoder."""
-        return self.features(network, modality, reader, block, view, (VECTOR,))[VECTOR].take(slice(None))
+        return self.features(network, modality, reader, block, Sight(view), (VECTOR,))[VECTOR].take(slice(None))
 
     def _kept(
-        self, network: FusionNetwork, blocks: Mapping[str, Block], views: Mapping[str, Sequence[str]]
+        self, network: FusionNetwork, blocks: Mapping[str, Block], sights: Mapping[str, Sequence[Sight]]
     ) -> list[str]:
         """Those of the frozen modalities whose features are kept: the largest are left out until the rest fits."""
-        sizes = {m: _bytes(network, m, block) * len(views[m]) for m, block in blocks.items()}
+        sizes = {m: sum(_bytes(network, m, block, sight) for sight in sights[m]) for m, block in blocks.items()}
         limit, kept = self._spec.plan.training.cache_limit * 1e9, sorted(sizes, key=lambda m: (sizes[m], m))
         allowed = f"training.cache_limit = {self._spec.plan.training.cache_limit:g} GB"
         while kept and sum(sizes[m] for m in kept) > limit:
@@ -143,9 +159,9 @@ class Assembler:
         return next((block for other, block in self._blocks.get(modality, ()) if same(other, reader)), None)
 
 
-def _bytes(network: FusionNetwork, modality: str, block: Block) -> int:
+def _bytes(network: FusionNetwork, modality: str, block: Block, sight: Sight) -> int:
     """What the features of the distinct contents of a block take on disk."""
-    rows = len(np.unique(block.keys[block.present]))
+    rows = len({*sight.keys(block.keys.tolist())} - {""})
     return rows * bytes_of(network.flows[modality], network.reads[modality])
 
 

@@ -35,10 +35,12 @@ class Augmenter:
             for modality in modalities:
                 rows = batch.present[modality].nonzero()[:, 0]
                 if len(rows):
-                    batch.inputs[modality] = _changed(name, module, batch.inputs[modality], rows, draw)
+                    batch.inputs[modality] = changed(name, module, batch.inputs[modality], rows, draw)
 
 
-def _changed(name: str, module: nn.Module, images: Tensor, rows: Tensor, draw: dict[str, Tensor]) -> Tensor:
+def changed(name: str, module: nn.Module, images: Tensor, rows: Tensor, draw: dict[str, Tensor]) -> Tensor:
+    """The images with those at `rows` changed by an augmentation. Raises: PartError if it does not keep its
+    contract."""
     short = {key: tuple(value.shape) for key, value in draw.items() if len(value) != len(images)}
     if short:
         raise PartError(

@@ -6,7 +6,7 @@ Known features of frozen encoders are read like inputs, batch by batch from the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmfuse.labels import Ints
 from mmfuse.net.features import VECTOR
-from mmfuse.net.views import IDENTITY
+from mmfuse.net.views import DRAWS, IDENTITY
 
 if TYPE_CHECKING:
     from mmfuse.data.inputs import Block
@@ -38,6 +38,8 @@ class NetworkData:
     """{modality: {view: {level: block}}} known features of frozen encoders; their inputs are not read."""
     still: frozenset[str] = frozenset()
     """The modalities that augmentations leave alone: their encoders are frozen."""
+    picks: Ints | None = None
+    """(n,) under which of the known draws each case is read (0: as it is); None: all as they are."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,6 +47,11 @@ class NetworkData:
     @property
     def present(self) -> dict[str, NDArray[np.bool_]]:
         return {modality: block.present for modality, block in self.blocks.items()}
+
+    def picked(self, rng: np.random.Generator) -> NetworkData:
+        """The same for one epoch: of each case one of its known views, the same one in all modalities."""
+        counts = {len(next(iter(by[DRAWS].values()))) // len(self) for by in self.known.values() if DRAWS in by}
+        return replace(self, picks=rng.integers(0, 1 + max(counts), len(self))) if counts else self
 
     @property
     def heavy(self) -> bool:
@@ -118,11 +125,24 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
     inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.known}
     wanted = {m: views if m in data.images else (IDENTITY,) for m in data.known}
     known = {
-        m: {v: {level: tensor(block.take(index)) for level, block in by[v].items()} for v in wanted[m]}
+        m: {v: {level: tensor(_rows(data, by, v, level, index)) for level in by[v]} for v in wanted[m]}
         for m, by in data.known.items()
     }
     present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
     return Batch(index, inputs, known, present, tensor(data.targets[index]))
+
+
+def _rows(data: NetworkData, known: Mapping[str, Mapping[str, Block]], view: str, level: str, index: Index) -> NDArray:
+    """Known rows of the cases at `index`; where draws were picked, of each case the one that was."""
+    if data.picks is None or view != IDENTITY or DRAWS not in known:
+        return known[view][level].take(index)
+    picks = data.picks[index]
+    out = np.zeros((len(index), *known[view][level].shape), known[view][level].dtype)
+    plain = np.flatnonzero(picks == 0)
+    drawn = np.flatnonzero(picks)
+    out[plain] = known[view][level].take(index[plain])
+    out[drawn] = known[DRAWS][level].take((picks[drawn] - 1) * len(data) + index[drawn])
+    return out
 
 
 def shuffled(index: Index, size: int, rng: np.random.Generator) -> list[Index]:

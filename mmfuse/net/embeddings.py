@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from mmfuse.data.cache import Store, get_together
 from mmfuse.data.inputs import Block
@@ -23,7 +23,7 @@ from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
 from mmfuse.net.freezing import run_frozen
-from mmfuse.net.views import IDENTITY, VIEWS
+from mmfuse.net.sights import Sight
 from mmfuse.net.weights import content_hash
 from mmfuse.net.working import answering_batch, answers
 from mmfuse.parts import Encoder, FlowShape, Reader
@@ -43,7 +43,7 @@ def frozen_features(
     block: Block,
     reader: Reader,
     *,
-    view: str,
+    sight: Sight,
     flow: FlowShape,
     levels: Sequence[str],
     precision: str,
@@ -51,34 +51,48 @@ def frozen_features(
     what: str,
     watch: Watch,
 ) -> dict[str, Block]:
-    """{level: (n, …)} features of a frozen encoder for all cases of a block, under a test-time view; zeros where the
-    modality is absent.
+    """{level: (copies × n, …)} features of a frozen encoder for all cases of a block, as `sight` looks at them; zeros
+    where the modality is absent.
 
     Where the block knows each case by its content, features are found in the cache or put there; they are read from it
     when they are asked for.
     """
-    shapes = level_shapes(flow)
+    shapes, known = level_shapes(flow), bool(all(block.keys[block.present]))
+    there = [str(key) or "?" if here else "" for key, here in zip(block.keys, block.present, strict=True)]
+    keys = sight.keys(there)
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
-        meter = Meter(watch, f"features of {what}" + (f" ({view})" if view != IDENTITY else ""), len(positions))
-        for some, rows in _run(module, block, np.asarray(positions), view, levels, precision, batch):
+        meter = Meter(watch, f"features of {what}{sight.words}", len(positions))
+        looking = _Looking(sight, module, precision)
+        for some, rows in _run(looking, block, np.asarray(positions), levels, batch):
             meter.add(len(some))
             yield some, rows
 
-    present = np.flatnonzero(block.present)
-    if len(present) and all(block.keys[present]):
-        fingerprint = _fingerprint(module, part, reader, view, precision)
+    if known and any(keys):
+        fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
         stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
-        keys = [str(key) if there else "" for key, there in zip(block.keys, block.present, strict=True)]
         slots = get_together(stores, keys, compute)
         return {
             level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)
         }
-    arrays = {level: np.zeros((len(block.present), *shapes[level]), level_type(level)) for level in levels}
-    for some, rows in compute(present.tolist()) if len(present) else ():
+    present = np.array([key != "" for key in keys], dtype=bool)
+    arrays = {level: np.zeros((len(keys), *shapes[level]), level_type(level)) for level in levels}
+    for some, rows in compute(np.flatnonzero(present).tolist()) if present.any() else ():
         for level, made in zip(levels, rows, strict=True):
             arrays[level][some] = made
-    return {level: Block.memory(array, block.present) for level, array in arrays.items()}
+    return {level: Block.memory(array, present) for level, array in arrays.items()}
+
+
+class _Looking(nn.Module):
+    """A sight and the encoder behind it: what each core works with a copy of."""
+
+    def __init__(self, sight: Sight, encoder: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.sight, self.encoder, self._precision = sight, encoder, precision
+        self.eval()
+
+    def forward(self, images: Tensor, positions: NDArray[np.integer]) -> Features:
+        return run_frozen(self.encoder, self.sight(images, positions), self._precision)
 
 
 def level_type(level: str) -> str:
@@ -97,24 +111,21 @@ def _folder(level: str) -> str:
 
 
 def _run(
-    module: nn.Module,
-    block: Block,
-    positions: NDArray[np.integer],
-    view: str,
-    levels: Sequence[str],
-    precision: str,
-    batch: int,
+    looking: nn.Module, block: Block, positions: NDArray[np.integer], levels: Sequence[str], batch: int
 ) -> Iterator[tuple[list[int], list[Array]]]:
-    """Features batch by batch, in eval mode."""
-    device = _device(module)
+    """Features batch by batch."""
+    device = _device(looking)
     images = block.dtype == np.uint8
     jobs = in_order(positions, answering_batch(batch, device, images))
 
-    def features(twin: nn.Module, given: NDArray[np.generic]) -> list[Array]:
-        on_device = to_floats(torch.from_numpy(given).to(device))
-        return _kept(run_frozen(twin, VIEWS[view](on_device), precision), levels)
+    def read(some: NDArray[np.integer]) -> tuple[NDArray[np.integer], Array]:
+        return some, block.take(some % len(block))
 
-    found = answers(module, block.take, features, jobs, device, images)
+    def features(twin: nn.Module, given: tuple[NDArray[np.integer], Array]) -> list[Array]:
+        some, rows = given
+        return _kept(twin(to_floats(torch.from_numpy(rows).to(device)), some), levels)
+
+    found = answers(looking, read, features, jobs, device, images)
     yield from ((job.tolist(), some) for job, some in zip(jobs, found, strict=True))
 
 
@@ -128,7 +139,7 @@ def _device(module: nn.Module) -> torch.device:
     return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
-def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str, precision: str) -> str:
+def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, precision: str) -> str:
     """All that decides a feature beside the file's content. A plugin's code has no version that could be trusted while
     it is being written, so the encoder's answer to one fixed input is part of it."""
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
@@ -143,7 +154,7 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, view: str, pr
         "answer": {level: _summary(tensor.float().cpu().numpy()) for level, tensor in answer.items()},
         "reader": reader.fingerprint(),
         "shape": list(reader.shape),
-        "view": view,
+        "sight": sight,
         "precision": precision,
         "device": device.type,
         "versions": versions,

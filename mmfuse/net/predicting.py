@@ -16,7 +16,7 @@ from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Ints
 from mmfuse.metrics import METRICS
 from mmfuse.net.answering import RawScores, blank_scores
-from mmfuse.net.assembling import Assembler, fit_readers, known_once
+from mmfuse.net.assembling import Assembler, augmented, fit_readers, known_once
 from mmfuse.net.devices import choose_device, frozen_precision, ready
 from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
 from mmfuse.net.network import FusionNetwork
@@ -154,7 +154,7 @@ def _fit_member(
     network.frozen_precision = frozen_precision(spec.plan.training.frozen_precision, device)
     trained = Trained(0, 0, float("nan"), frozenset())
     if wiring.sources:
-        data = inputs.data(network, readers, views)
+        data = inputs.data(network, readers, views, np.concatenate([job.learns, job.speaks]))
         trained = train_network(
             network,
             data,
@@ -207,7 +207,11 @@ def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:
 
 
 def _tell_unaugmented(spec: Spec, wiring: Wiring, watch: Watch) -> None:
-    named = {modality for _, modalities in wiring.augment for modality in modalities}
-    still = sorted(m for m in named if m in wiring.encoders and known_once(wiring, m))
-    if still:
-        watch(Notice(f"{', '.join(still)}: encoded once by a frozen encoder, so not augmented"))
+    still = sorted(m for m in augmented(wiring) if m in wiring.encoders and known_once(wiring, m))
+    views = spec.plan.training.feature_views
+    if still and views > 1:
+        words = f"as it is and under {views - 1} fixed augmented draws; each epoch reads one of these {views} of a case"
+        watch(Notice(f"{', '.join(still)}: encoded once by a frozen encoder, {words}"))
+    elif still:
+        mend = "training.feature_views = 4 would keep four views of each image"
+        watch(Notice(f"{', '.join(still)}: encoded once by a frozen encoder, so not augmented; {mend}"))

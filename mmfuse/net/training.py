@@ -196,7 +196,8 @@ class _Loop:
         drawing = torch.Generator().manual_seed(derive(course.seed, course.name, "augmentation", epoch))
         log = LossLog(course.data.ids, course.name, epoch, self.section.lr)
         pinned = course.device.type == "cuda"
-        for i, batch in enumerate(ahead(lambda index: read_batch(course.data, index, pin=pinned), batches)):
+        data = course.data.picked(generator(course.seed, course.name, "feature-view", epoch))
+        for i, batch in enumerate(ahead(lambda index: read_batch(data, index, pin=pinned), batches)):
             self._hide(batch, hiding)
             draws = tuple(batch.to(course.device) for _ in range(self.lesson.draws))
             for drawn in draws:

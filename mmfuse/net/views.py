@@ -13,6 +13,8 @@ from mmfuse.errors import Faults, SpecError, nearest
 Images = Float[Tensor, "batch 3 height width"]
 
 IDENTITY = "identity"
+DRAWS = "draws"
+"""The name of all fixed augmented draws together, where views have theirs."""
 
 VIEWS: Mapping[str, Callable[[Images], Images]] = {
     IDENTITY: lambda images: images,

@@ -15,6 +15,7 @@ from mmfuse.net.assembling import Assembler, fit_readers, known_once, same
 from mmfuse.net.batches import in_order
 from mmfuse.net.embeddings import frozen_features
 from mmfuse.net.network import FusionNetwork
+from mmfuse.net.sights import Sight
 from mmfuse.net.working import answering_batch, answers
 from mmfuse.parts import Encoder, FlowShape
 from mmfuse.wiring import wire
@@ -66,7 +67,7 @@ def vectors(module, part, block, reader, view="identity", watch=lambda event: No
         part,
         block,
         reader,
-        view=view,
+        sight=Sight(view),
         flow=FlowShape(3),
         levels=("vector",),
         precision="32-true",

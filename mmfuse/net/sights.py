@@ -1,0 +1,102 @@
+"""How frozen encoders look at images, once and for all: under a test-time view, or under fixed augmented draws.
+
+A draw depends on the plan's augmentations, its number and the case's id alone, not on the plan's seed: seeds, folds and
+variants share what was computed. Modalities that one augmentation names share a case's draw, as in training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmfuse.net.augmenting import changed
+from mmfuse.net.views import DRAWS, IDENTITY, VIEWS
+from mmfuse.seeds import derive
+from mmfuse.wiring import Wiring
+
+Positions = NDArray[np.integer]
+"""Of what is looked at: number × cases + case, the numbers of draws from 0."""
+
+
+class Sight(nn.Module):
+    """One way to look, `copies` times at each case."""
+
+    copies = 1
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    @property
+    def words(self) -> str:
+        """Behind the modality's name, where progress is told."""
+        return "" if self.name == IDENTITY else f" ({self.name})"
+
+    @property
+    def fingerprint(self) -> str:
+        """All that decides it, beside the case."""
+        return self.name
+
+    def keys(self, contents: Sequence[str]) -> list[str]:
+        """(copies × cases) a key of each look at each case, from keys of its content (empty: absent)."""
+        return list(contents)
+
+    def forward(self, images: Tensor, positions: Positions) -> Tensor:
+        """(batch, …) → the same shape, or its height and width exchanged."""
+        return VIEWS[self.name](images)
+
+
+class FixedDraws(Sight):
+    """`copies` augmented draws of the images of one modality, of the cases in `learns`."""
+
+    def __init__(
+        self, wiring: Wiring, modality: str, copies: int, ids: Sequence[str], learns: NDArray[np.integer]
+    ) -> None:
+        super().__init__(DRAWS)
+        self.copies = copies
+        lines = [(i, line.part) for i, (line, named) in enumerate(wiring.augment) if modality in named]
+        self._names = [(i, part.name) for i, part in lines]
+        self._about = json.dumps(
+            [(i, type(part).__module__, part.name, part.model_dump(mode="json")) for i, part in lines], sort_keys=True
+        )
+        self.parts = nn.ModuleList([part.build() for _, part in lines])
+        self._ids = [str(one) for one in ids]
+        self._learns = np.zeros(len(self._ids), bool)
+        self._learns[learns] = True
+
+    @property
+    def fingerprint(self) -> str:
+        """The augmentations in order."""
+        return f"{DRAWS} {self._about}"
+
+    def keys(self, contents: Sequence[str]) -> list[str]:
+        """Of the content, the draw's number and the case; empty for cases that nothing is learnt from."""
+        marks = [hashlib.blake2b(one.encode(), digest_size=12).hexdigest() for one in self._ids]
+        return [
+            f"{content} {number} {mark}" if content and wanted else ""
+            for number in range(self.copies)
+            for content, mark, wanted in zip(contents, marks, self._learns, strict=True)
+        ]
+
+    def forward(self, images: Tensor, positions: Positions) -> Tensor:
+        """Each image under its draw, line after line."""
+        numbers, cases = np.divmod(positions, len(self._ids))
+        rows = torch.arange(len(images))
+        for (place, name), module in zip(self._names, self.parts, strict=True):
+            drawn = [
+                module.draw(1, _own_generator(place, name, number, self._ids[case]))  # type: ignore[operator]  # the role's contract
+                for number, case in zip(numbers.tolist(), cases.tolist(), strict=True)
+            ]
+            together = {key: torch.cat([one[key] for one in drawn]) for key in drawn[0]}
+            images = changed(name, module, images, rows, together)
+        return images
+
+
+def _own_generator(place: int, name: str, number: int, case: str) -> torch.Generator:
+    return torch.Generator().manual_seed(derive(0, "feature view", place, name, number, case))
