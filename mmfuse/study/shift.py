@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mmfuse.decide.scores import ScoreTable
+from mmfuse.metrics import counted
 from mmfuse.study.intervals import Interval
 from mmfuse.study.judging import Judgement, Line
 from mmfuse.study.paired import Difference
@@ -50,23 +53,38 @@ def shifts(transfer: Transfer, judged: Mapping[Crossing, Judgement]) -> list[Shi
         if home is None or away == home:
             continue
         own = {(line.name, line.label): line for line in judged[home].lines}
+        ideal = next((contest.difference.ideal for contest in judged[away].contests), math.inf)
         for line in judged[away].lines:
             beside = own.get((line.name, line.label))
             if beside is not None:
-                found.append(_shift(home, away, beside, line, judged[away]))
+                found.append(_shift((home, away), (beside, line), judged[away], ideal))
     return found
 
 
-def _shift(home: Crossing, away: Crossing, here: Line, there: Line, judged: Judgement) -> Shift:
-    metric = judged.metric
+def _shift(pairs: tuple[Crossing, Crossing], lines: tuple[Line, Line], judged: Judgement, ideal: float) -> Shift:
+    metric, (here, there) = judged.metric, lines
     values = here.figures.get(metric, math.nan), there.figures.get(metric, math.nan)
     if here.interval is None or there.interval is None:
         gap = Difference(values[1] - values[0], math.nan, math.nan, 0, metric=metric, note="no interval of either")
     else:
         gap = unpaired_difference(there.interval, here.interval, metric)
+    gap = replace(gap, ideal=ideal)
     found = verdict(gap, judged.delta)
     word = _SAID.get(found.word, found.word if found.word == UNCLEAR else f"no difference larger than {judged.delta:g}")
-    return Shift(here.name, here.role, here.label, home, away, *values, gap, word)
+    return Shift(here.name, here.role, here.label, *pairs, *values, gap, word)
+
+
+def counted_apart(home: ScoreTable, away: ScoreTable) -> str:
+    """The classes that only one of two sets of test cases has enough of to count in a macro average, as a sentence;
+    empty where they are the same. Such averages differ by what they are of."""
+    counts: list[NDArray[np.bool_]] = []
+    for table in (home, away):
+        held = table.take(table.split == "test")
+        counts.append(counted(np.zeros((len(held), held.labels.columns)), held.targets, held.labels))
+    names, (here, there) = np.array(home.labels.column_names), counts
+    sides = ((here & ~there, "here alone"), (there & ~here, "there alone"))
+    told = [f"{', '.join(names[alone])} {where}" for alone, where in sides if alone.any()]
+    return f"macro averages count {' and '.join(told)}" if told else ""
 
 
 def unpaired_difference(one: Interval, other: Interval, metric: str) -> Difference:

@@ -22,12 +22,15 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.disk import whole_file
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table
+from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, RunError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
 from mmfuse.provenance import refuse_seen
 from mmfuse.spec import Card
-from mmfuse.study.comparing import CASES, Speaker, Study, compare
+from mmfuse.study.choosing import INNER
+from mmfuse.study.comparing import compare
 from mmfuse.study.designs import Design, Split, blank_table
+from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.pooling import SPLIT, Domain, Pool, Tested, TestOn, differences, held_in, pooled
 from mmfuse.study.shelf import SCORES, VARIANTS, put, spec_digest, stored
@@ -147,7 +150,9 @@ def across(
         try:
             cases, split = _learnt(domain, watch)
             if not domain.variants:
-                raise SpecError("; ".join(dict.fromkeys(domain.refused.values())), "a plan that can be carried out on this table")
+                raise SpecError(
+                    "; ".join(dict.fromkeys(domain.refused.values())), "a plan that can be carried out on this table"
+                )
             others = work.others(domain, cases.take(split != ""), domains, on)
             work.row(domain, cases, split, others)
         except MmfuseError as error:
@@ -254,12 +259,15 @@ class _Work:
         cases, folder = Cases(pool.table, pool.card, here.root), self.result.folder / name
         (folder / CASES).mkdir(parents=True, exist_ok=True)
         blank_table(cases, split, 0).save(folder / CASES / BLANK)
+        _copied_blanks(study.folder / INNER, folder / INNER)
         speakers = []
         for speaker in (one for one in study.speakers if one.role != "control"):
             failure = speaker.failure or self._refusal(study, speaker, cases, split)
             keys = dict.fromkeys(key for by_fold in speaker.keys for key in by_fold)
             for key in () if failure else keys:
                 self._copied(study.folder, folder, key, split)
+            for key in () if failure else (key for by_fold in speaker.inner for key in by_fold):
+                put(folder, key, stored(study.folder, key), {})
             speakers.append(replace(speaker, failure=failure))
         notes = [*study.notes, *other.notes]
         unit = other.domain.card.cases.case_is
@@ -287,6 +295,15 @@ class _Work:
         put(folder, key, scores, texts)
         spec = tomllib.loads(texts["spec.toml"]) if "spec.toml" in texts else {"cases": {}}
         self.ledger.add(scores.take(scores.split == "test"), spec_digest(spec))
+
+
+def _copied_blanks(source: Path, target: Path) -> None:
+    """What something is chosen by inside the training cases goes with what is chosen."""
+    for old in target.glob("*.npz"):
+        old.unlink()
+    for path in source.glob("*.npz"):
+        target.mkdir(parents=True, exist_ok=True)
+        ScoreTable.load(path).save(target / path.name)
 
 
 def _folder(here: Domain, there: Domain) -> str:

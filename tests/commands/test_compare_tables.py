@@ -46,7 +46,7 @@ def test_one_table_is_learnt_on_and_another_tested(tables, mmfuse):
     text = result.stdout
     assert "learnt on mine, tested on theirs" in text
     assert "comparison on 120 test cases (one case is one eye)" in text
-    assert re.search(r"mine → theirs +metadata only +0\.\d+ +0\.\d+ +-0\.\d+ ", text)
+    assert re.search(r"mine → theirs +metadata only +1\.000 +0\.\d+ +-0\.\d+ +-0\.\d+ … -0\.\d+ +worse there", text)
     assert re.search(r"mine → theirs +answer:yes +\d+\.\d% +\d+\.\d%", text)
     assert "these test cases were evaluated" in text
     matrix, shifts = rows_of(tables / "study/matrix.csv"), rows_of(tables / "study/shifts.csv")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tables import binary, noisy
 
-from mmfuse import Crossing, Interval, Judgement, Line, Transfer, interval, shifts, unpaired_difference
+from mmfuse import Crossing, Interval, Judgement, Line, Transfer, counted_apart, interval, shifts, unpaired_difference
 from mmfuse.study.shift import BETTER, WORSE
 
 
@@ -87,3 +87,12 @@ def test_an_interval_of_real_scores_goes_in():
     gap = unpaired_difference(interval(table, "s0", metric="accuracy"), made(0.5, 0.4, 0.6), "accuracy")
     assert gap.value == pytest.approx(0.5)
     assert gap.low < 0.5 < gap.high
+
+
+def test_averages_of_other_classes_are_told():
+    one = ("no", "yes")
+    many, few = (binary(np.arange(n) % 2, np.zeros(n)) for n in (40, 40))
+    few = few.take(np.r_[np.flatnonzero(few.targets[:, 0] == 0), np.flatnonzero(few.targets[:, 0] == 1)[:5]])
+    assert counted_apart(many, many) == ""
+    assert counted_apart(many, few) == f"macro averages count d:{one[0]}, d:{one[1]} here alone"
+    assert counted_apart(few, many).endswith("there alone")

@@ -129,6 +129,17 @@ def test_weights_that_learnt_the_answers_are_refused_there_and_stand_here(tmp_pa
     assert "learnt from the labels of cases that are now `test`" in away.failed[0].failure
 
 
+def test_what_is_chosen_inside_the_training_cases_is_chosen_so_for_the_other_table(tmp_path):
+    split = np.where(columns(n=80)["split"] == "valid", "train", columns(n=80)["split"])
+    here, there = domain(tmp_path, cells={"split": split}), domain(tmp_path, "b", seed=1)
+    design = Design(controls=False, inner=2)
+    result = transfer(here, there, tmp_path / "out", design, catalog=CATALOG)
+    home, away = (result.study(pair).inner_table() for pair in result.cells)
+    assert set(home.sources) == set(away.sources) == {"left alone", "right alone"}
+    assert set(away.ids) == set(np.array(here.table["case"])[split == "train"])
+    assert np.array_equal(home.probabilities("left alone"), away.probabilities("left alone"), equal_nan=True)
+
+
 # ── several ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 OTHER = {**CARD, "labels": {"one": ["no", "yes"]}}
