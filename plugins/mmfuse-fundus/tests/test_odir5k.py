@@ -125,13 +125,13 @@ def test_an_eye_whose_image_is_not_there_is_absent(odir5k):
     assert tidy.table["left"][1] is None
     assert tidy.table["right"][1] is not None
     assert tidy.table["right"][2] is None
-    assert "1 images are not there, these eyes are absent: 5_left.jpg" in notes_of(tidy)
+    assert "these eyes are absent: 1 image (5_left.jpg)" in notes_of(tidy)
 
 
 def test_a_patient_without_any_eye(odir5k):
     odir5k.images = [name for name in odir5k.images if not name.startswith(("5_", "19_"))]
     odir5k.write()
-    with pytest.raises(TableError, match=r"2 patients have no image: 5, 19"):
+    with pytest.raises(TableError, match=r"2 of 8 patients without any image: 5, 19"):
         Odir5k().tidy(odir5k.folder)
     tidy = Odir5k(strict=False).tidy(odir5k.folder)
     assert "5" not in tidy.table["patient_id"]

@@ -45,7 +45,7 @@ def general_notes(found: Release, placeholders: Sequence[float]) -> tuple[str, .
     if found.extra:
         notes.append(f"Columns that the official layout has not are left out: {', '.join(found.extra)}.")
     if found.lost:
-        notes.append(f"{len(found.lost)} images are not there, these eyes are absent: {some(found.lost)}.")
+        notes.append(f"Images that are not there, these eyes are absent: {numbered(found.lost, 'image')}.")
     placed = [row for row, age in enumerate(found.ages) if age in placeholders]
     if placed:
         alike = Counter("+".join(_stated(found, row)) or "no label" for row in placed)

@@ -65,7 +65,12 @@ def read_release(folder: Path, images: str = "") -> Release:
     blind = [ids[row] for row in range(len(ids)) if all(found[side][row] is None for side in SIDES)]
     if blind:
         expected = "an image of one eye or both, named as in the columns Left-Fundus and Right-Fundus"
-        gaps.add(str(folder / where), f"{len(blind)} patients have no image: {some(blind)}", expected, INCOMPLETE)
+        gaps.add(
+            str(folder / where),
+            f"{len(blind)} of {len(ids)} patients without any image: {some(blind)}",
+            expected,
+            INCOMPLETE,
+        )
     extra = tuple(name for name in table.names if name not in COLUMNS)
     return Release(folder, table, ids, labels, found, where, ages, _split(folder), extra, lost, gaps)
 
