@@ -23,8 +23,8 @@ INNER = "inner"
 """The split of training cases as inner folds see them."""
 
 FLATTERED = (
-    "beware: no case is `valid` and there are no inner folds: the best single modality is chosen on `test`, where it is also"
-    " shown. That flatters the single modality and no fusion; --inner 3 chooses it on the training cases"
+    "beware: no case is `valid` and there are no inner folds: the best single modality is chosen on `test`, where it is"
+    " also shown. That flatters the single modality and no fusion; --inner 3 chooses it on the training cases"
 )
 
 
