@@ -25,7 +25,7 @@ from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, level
 from mmfuse.net.freezing import run_frozen
 from mmfuse.net.sights import Sight
 from mmfuse.net.weights import content_hash
-from mmfuse.net.working import answering_batch, answers
+from mmfuse.net.working import answering_batch, answers, fitting_threads
 from mmfuse.parts import Encoder, FlowShape, Reader
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, p
     rng = np.random.default_rng(0)
     probe = torch.from_numpy(rng.random((1, *reader.shape), dtype=np.float32))
     device = _device(module)
-    with torch.inference_mode():
+    # one image alone: threads would only wait for each other
+    with torch.inference_mode(), fitting_threads(device, images=False):
         answer = levels_of(as_features(module(probe.to(device))))
     about = {
         "encoder": [type(part).__module__, type(part).__qualname__, part.model_dump(mode="json")],
