@@ -34,9 +34,9 @@ ATTENTION, GRADIENTS, CAM = "attention", "integrated-gradients", "grad-cam"
 METHODS = ("auto", ATTENTION, GRADIENTS, CAM)
 
 LOOKED = "where the model looked, not why"
-SPOKE = "coarse places whose features speak for the answer (Grad-CAM), not why"
-HANGS = "what moves the answer away from that for a {baseline} picture (integrated gradients), not why"
-MOVES = "what moves the answer away from that for zeros, the training means of numbers (integrated gradients), not why"
+SPOKE = "coarse places whose features speak for the class; not why"
+HANGS = "what moves the answer from that for a {baseline} picture: red for the class, blue against it; not why"
+MOVES = "what moves the answer from that for zeros (of numbers: the training mean), by integrated gradients; not why"
 
 
 class Target(NamedTuple):
@@ -129,7 +129,8 @@ def explain(
     if network is None:
         raise SpecError("this plan has no network: nothing looks at pictures", "a plan with [network]", where="network")
     _check(network, cases, ids, question)
-    asked = _Asked(network, cases, question, watch)
+    places = {str(name): i for i, name in enumerate(cases.ids)}
+    asked = _Asked(network, cases.take(np.array([places[name] for name in ids], dtype=np.int64)), question, watch)
     found, meter = [], Meter(watch, "explaining", len(ids))
     for name in ids:
         found.append(asked.explained(name))
@@ -142,7 +143,7 @@ class _Asked:
 
     def __init__(self, network: FittedNetwork, cases: Cases, question: Question, watch: Watch) -> None:
         self.question, self.watch, self.labels = question, watch, network.labels
-        self.wiring, self.cases = network.wiring, cases
+        self.wiring = network.wiring
         self.images = image_modalities(network.spec, network.wiring)
         inputs = Assembler(network.spec, network.wiring, cases, watch)
         members = list(network.members.values())

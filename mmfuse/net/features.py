@@ -28,7 +28,8 @@ class Features(NamedTuple):
     tokens: Float[Tensor, "batch tokens width"] | None = None
     """ViT patches; one a column of a table."""
     attention: dict[str, Tensor] = {}  # noqa: RUF012  # never written to
-    """For pictures, keyed `modality/kind`."""
+    """{kind: (batch, height, width)}, non-negative: where it looked, as a map over its picture; the engine calls it
+    `modality/kind`. Without gradients, in eval mode. See `docs/explain.md`."""
 
 
 class Fused(NamedTuple):
@@ -40,6 +41,8 @@ class Fused(NamedTuple):
     losses: dict[str, Float[Tensor, ""]] = {}  # noqa: RUF012
     """Named, added to the training loss."""
     attention: dict[str, Tensor] = {}  # noqa: RUF012
+    """{`modality/kind`: (batch, height, width)}, a map over the picture of an image modality; under any other key a
+    matrix (batch, rows, columns)."""
 
 
 class Scores(NamedTuple):
@@ -48,6 +51,7 @@ class Scores(NamedTuple):
     logits: Float[Tensor, "batch columns"]
     tokens: Float[Tensor, "batch labels width"] | None = None
     attention: dict[str, Tensor] = {}  # noqa: RUF012
+    """{kind: (batch, rows, columns)}; the engine calls it `SOURCE head/kind`."""
 
 
 class Outputs(NamedTuple):
