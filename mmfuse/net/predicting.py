@@ -76,8 +76,7 @@ def fit_network(
     jobs = _jobs(spec, wiring, split, folds)
     inputs = Assembler(spec, wiring, cases, watch)
     others, valid = np.flatnonzero(split != "train"), np.flatnonzero(split == "valid")
-    served: list[RawScores] = []
-    beside: list[RawScores] = []
+    served, beside = list[RawScores](), list[RawScores]()
     fitted = FittedNetwork(spec, wiring, {})
     scores: RawScores = {}
     _tell_unaugmented(spec, wiring, watch)
