@@ -12,6 +12,7 @@ import argparse
 import resource
 import time
 
+import numpy as np
 import torch
 
 import mmfuse
@@ -37,7 +38,7 @@ def main() -> None:
     network = mmfuse.FusionNetwork(spec, wiring, shapes, labels).to(given.device)
     section = spec.plan.training
     assert section.loss != ""
-    loss = section.loss.build(labels, labels.counts(torch.zeros(2, 1, dtype=torch.int64).numpy())).to(given.device)
+    loss = section.loss.build(labels, labels.counts(np.array([[0], [1]]))).to(given.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=section.lr)
     inputs = {name: torch.rand(given.batch, *shape, device=given.device) for name, shape in shapes.items()}
     present = {name: torch.ones(given.batch, dtype=torch.bool) for name in shapes}
