@@ -64,9 +64,21 @@ def _area(values: Floats, at: Floats) -> Floats:
     return np.asarray(((values[..., 1:] + values[..., :-1]) / 2 * np.diff(at)).sum(axis=-1))
 
 
-def deletion(p: Callable[[Tensor], Floats], image: Tensor, shown: Floats, *, how: str, seed: int) -> Deletion:
-    """The curve of a map `shown` (height, width) over `image` (1, 3, height, width); `p` gives (copies,) probabilities
-    of pictures (copies, 3, height, width).
+@dataclass(frozen=True, eq=False)
+class Control:
+    """What every map over one picture is compared with: made once."""
+
+    size: tuple[int, int]
+    """Places along each side."""
+    ends: Floats
+    """(2,) probability of the picture as it is, and of nothing of it."""
+    random: Floats
+    """(draws, points)"""
+
+
+def control(p: Callable[[Tensor], Floats], image: Tensor, *, how: str, seed: int) -> Control:
+    """Random orders of the places of `image` (1, 3, height, width); `p` gives (copies,) probabilities of pictures
+    (copies, 3, height, width).
 
     Raises: SpecError for another word than `blur` or `black`.
     """
@@ -75,13 +87,23 @@ def deletion(p: Callable[[Tensor], Floats], image: Tensor, shown: Floats, *, how
             f"places cannot be taken by '{how}'", f"one of {', '.join(TAKEN)}", nearest(how, TAKEN), "deletion"
         )
     size = (min(PLACES, image.shape[-2]), min(PLACES, image.shape[-1]))
-    rng = generator(seed, "deletion")
-    orders = [_highest_first(shown, size, rng), *(rng.permutation(size[0] * size[1]) for _ in range(DRAWS))]
-    share = np.linspace(0, 1, STEPS + 1)
-    blank = TAKEN[how](image)
+    rng, blank = generator(seed, "deletion"), TAKEN[how](image)
     ends = p(torch.cat([image, blank]))  # the same for every order
-    curves = [np.concatenate([ends[:1], _curve(p, image, blank, o, size, share[1:-1]), ends[1:]]) for o in orders]
-    return Deletion(share, curves[0], np.stack(curves[1:]), how)
+    orders = [rng.permutation(size[0] * size[1]) for _ in range(DRAWS)]
+    return Control(size, ends, np.stack([_curve(p, image, blank, order, size, ends) for order in orders]))
+
+
+def deletion(
+    p: Callable[[Tensor], Floats], image: Tensor, shown: Floats, beside: Control, *, how: str, seed: int
+) -> Deletion:
+    """The curve of a map `shown` (height, width) over `image`, beside its control."""
+    order = _highest_first(shown, beside.size, generator(seed, "ties"))
+    curve = _curve(p, image, TAKEN[how](image), order, beside.size, beside.ends)
+    return Deletion(_shares(), curve, beside.random, how)
+
+
+def _shares() -> Floats:
+    return np.linspace(0, 1, STEPS + 1)
 
 
 def _highest_first(shown: Floats, size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.integer]:
@@ -103,12 +125,12 @@ def _curve(
     blank: Tensor,
     order: NDArray[np.integer],
     size: tuple[int, int],
-    share: Floats,
+    ends: Floats,
 ) -> Floats:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    counts = np.rint(share * len(order)).astype(int)
+    counts = np.rint(_shares()[1:-1] * len(order)).astype(int)
     taken = torch.from_numpy((rank[None] < counts[:, None]).reshape(-1, 1, *size)).to(image)
     masks = interpolate(taken, size=image.shape[-2:], mode="nearest").bool()
     found = [p(torch.where(mask, blank, image)) for mask in masks.split(AT_ONCE)]
-    return np.concatenate(found)
+    return np.concatenate([ends[:1], *found, ends[1:]])

@@ -21,7 +21,7 @@ from mmfuse.events import Meter, Notice, Watch, silent
 from mmfuse.labels import Floats, Labels
 from mmfuse.net.assembling import Assembler, image_modalities
 from mmfuse.net.attributing import captum, check_baseline, grad_cam, integrated_gradients
-from mmfuse.net.deleting import Deletion, deletion
+from mmfuse.net.deleting import Control, Deletion, control, deletion
 from mmfuse.net.fitted import FittedNetwork, mean_scores
 from mmfuse.net.looking import looked
 from mmfuse.net.subjects import Subject, see_through
@@ -169,7 +169,7 @@ class _Asked:
             more, some = self._attributed(subjects, reads, bare, target)
             overlays, bars = overlays + more, bars + some
         if self.question.deletion:
-            overlays = [self._deleted(subjects, overlay, targets) for overlay in overlays]
+            overlays = self._deleted(subjects, overlays, targets)
         pictures = {m: _picture(subjects[0].inputs[m]) for m in subjects[0].modalities if m in self.images}
         return Explanation(case, targets, pictures, tuple(overlays), tuple(bars), matrices)
 
@@ -237,16 +237,24 @@ class _Asked:
                 sums[name] = sums.get(name, 0.0) + float(value) / len(values)
         return Bars(modality, tuple(sums), np.array([*sums.values()]), target, MOVES)
 
-    def _deleted(self, subjects: Sequence[Subject], overlay: Overlay, targets: Sequence[Target]) -> Overlay:
-        curves = []
-        for target in targets if overlay.target is None else (overlay.target,):
-            column, part = self._place(target)
-            how, seed = self.question.deletion, self.question.seed
-            p = _probability(subjects, overlay.modality, target.source, column, part)
-            image = subjects[0].inputs[overlay.modality]
-            curve = deletion(p, image, overlay.map, how=how, seed=seed)
-            curves.append(replace(curve, about=f"{target.label} = {target.name}"))
-        return replace(overlay, deletions=tuple(curves))
+    def _deleted(
+        self, subjects: Sequence[Subject], overlays: Sequence[Overlay], targets: Sequence[Target]
+    ) -> list[Overlay]:
+        """The overlays with their curves; maps over one picture share the random orders that they are compared with."""
+        how, seed = self.question.deletion, self.question.seed
+        controls: dict[tuple[str, Target], Control] = {}
+        out = []
+        for overlay in overlays:
+            image, curves = subjects[0].inputs[overlay.modality], []
+            for target in targets if overlay.target is None else (overlay.target,):
+                p = _probability(subjects, overlay.modality, target.source, *self._place(target))
+                key = (overlay.modality, target)
+                if key not in controls:
+                    controls[key] = control(p, image, how=how, seed=seed)
+                curve = deletion(p, image, overlay.map, controls[key], how=how, seed=seed)
+                curves.append(replace(curve, about=f"{target.label} = {target.name}"))
+            out.append(replace(overlay, deletions=tuple(curves)))
+        return out
 
 
 def _probability(

@@ -11,7 +11,7 @@ from mmfuse.errors import PartError, PluginError, SpecError, TableError
 from mmfuse.events import Notice
 from mmfuse.net.assembling import Assembler
 from mmfuse.net.attributing import BASELINES, grad_cam, integrated_gradients, last_map
-from mmfuse.net.deleting import deletion, stretch
+from mmfuse.net.deleting import control, deletion, stretch
 from mmfuse.net.explaining import Question, explain
 from mmfuse.net.features import Features, Fused, Scores
 from mmfuse.net.predicting import fit_network
@@ -240,21 +240,25 @@ def of_corner(pictures):
     return pictures[:, :, :14, :14].mean(dim=(1, 2, 3)).double().numpy()
 
 
+def curve_of(image, shown, how="black"):
+    return deletion(of_corner, image, shown, control(of_corner, image, how=how, seed=0), how=how, seed=0)
+
+
 def test_deletion_tells_a_map_of_the_right_place_from_others():
     image, right = torch.ones(1, 3, 28, 28), np.zeros((4, 4))
     right[:2, :2] = 1
-    good = deletion(of_corner, image, right, how="black", seed=0)
+    good = curve_of(image, right)
     assert (good.share[0], good.share[-1], good.p[0], good.p[-1]) == (0, 1, 1, 0)
     np.testing.assert_allclose(good.random.mean(axis=0), 1 - good.share, atol=0.1)
     # its 49 of 196 places are taken first, so p falls four times as fast: 1/2 - 1/8
     assert good.area == pytest.approx(0.375, abs=0.03)
     assert good.beaten == 1
-    assert deletion(of_corner, image, 1 - right, how="black", seed=0).area < -0.3
-    assert abs(deletion(of_corner, image, np.ones((4, 4)), how="black", seed=0).area) < 0.1
-    again = deletion(of_corner, image, right, how="black", seed=0)
+    assert curve_of(image, 1 - right).area < -0.3
+    assert abs(curve_of(image, np.ones((4, 4))).area) < 0.1
+    again = curve_of(image, right)
     np.testing.assert_array_equal(again.random, good.random)
     with pytest.raises(SpecError, match="'noise'"):
-        deletion(of_corner, image, right, how="noise", seed=0)
+        curve_of(image, right, "noise")
 
 
 def test_blurring_takes_what_is_small():
