@@ -1,4 +1,4 @@
-"""Augmentations of images in training: `geometry`, `colour` and `crop`.
+"""Augmentations of images in training: `geometry`, `colour`, `crop`, `grey` and `blur`.
 
 One draw a case, which no image size enters: images of any sizes share it. Images stay in [0, 1] and keep their size.
 Nothing here imports torch or kornia before `build`.
@@ -111,6 +111,42 @@ class Crop(Augmentation):
         from mmfuse.builtin.modules.augmentations import CropChange
 
         return CropChange(self)
+
+
+class Grey(Augmentation):
+    """Takes the colours out: brightness (ITU-R BT.601) in all three channels."""
+
+    p: Chance = 0.2
+    """Chance that a case is changed."""
+
+    def build(self) -> nn.Module:
+        """→ a module with `draw(cases, generator)` and `forward(images, draw)`; see `mmfuse.Augmentation`."""
+        from mmfuse.builtin.modules.augmentations import GreyChange
+
+        return GreyChange(self)
+
+
+class Blur(Augmentation):
+    """Gaussian blur whose width is a share of the image, so that images of any size are blurred alike.
+
+    SimCLR (Chen et al. 2020, appendix A) draws σ between 0.1 and 2 pixels at 224.
+    """
+
+    p: Chance = 0.5
+    """Chance that a case is changed."""
+    sigma: tuple[Positive, Positive] = (0.0005, 0.009)
+    """Smallest and largest standard deviation, as a share of the image's shorter side; uniform between."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        _ascending("sigma", self.sigma)
+        return self
+
+    def build(self) -> nn.Module:
+        """→ a module with `draw(cases, generator)` and `forward(images, draw)`; see `mmfuse.Augmentation`."""
+        from mmfuse.builtin.modules.augmentations import BlurChange
+
+        return BlurChange(self)
 
 
 def _ascending(knob: str, given: tuple[float, float]) -> None:

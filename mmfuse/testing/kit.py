@@ -60,6 +60,7 @@ _MODULES = {
     "fusion": "fusions",
     "head": "heads",
     "loss": "losses",
+    "pretext": "pretexts",
     "augmentation": "augmentations",
     "step": "inputs",
     "modality": "inputs",

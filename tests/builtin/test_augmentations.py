@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy.ndimage import gaussian_filter
 
-from mmfuse.builtin.augmentations import Colour, Crop, Geometry
+from mmfuse.builtin.augmentations import Blur, Colour, Crop, Geometry, Grey
 
 torch.set_num_threads(1)
 
@@ -23,6 +24,8 @@ EVERY = [
     Colour(p=1, brightness=1, contrast=1, saturation=1, hue=0.5),
     Colour(saturation=0, hue=0),
     Crop(p=0.7),
+    Grey(p=0.5),
+    Blur(p=0.7, sigma=(0.01, 0.1)),
 ]
 
 
@@ -261,3 +264,43 @@ def test_knobs_are_checked():
             Geometry(**bad)
     with pytest.raises(ValidationError, match="smaller number first"):
         Crop(ratio=(2, 1))
+
+
+def test_grey_is_one_brightness_in_three_channels():
+    x, draw = images(2), {"changed": torch.tensor([True, False])}
+    found = Grey().build()(x, draw)
+    brightness = x[0].numpy().transpose(1, 2, 0) @ [0.299, 0.587, 0.114]
+    for channel in found[0].numpy():
+        np.testing.assert_allclose(channel, brightness, atol=1e-6)
+    assert torch.equal(found[1], x[1])
+
+
+def test_blur_is_scipys_gauss():
+    x = images(3, 24, 40)
+    draw = {"changed": torch.tensor([True, True, False]), "sigma": torch.tensor([0.05, 0.02, 0.08])}
+    found = Blur(sigma=(0.01, 0.1)).build()(x, draw)
+    for case in (0, 1):
+        # torch's `reflect` does not repeat the border; SciPy calls that `mirror`.
+        expected = gaussian_filter(
+            x[case].numpy(), draw["sigma"][case].item() * 24, axes=(1, 2), mode="mirror", radius=8
+        )
+        np.testing.assert_allclose(found[case].numpy(), expected, atol=1e-5)
+    assert torch.equal(found[2], x[2])
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_blur_is_as_wide_as_its_share_of_the_image(size):
+    x = torch.zeros(1, 3, size, size)
+    x[..., size // 2, size // 2] = 1
+    draw = {"changed": torch.tensor([True]), "sigma": torch.tensor([0.04])}
+    row = Blur(sigma=(0.01, 0.1)).build()(x, draw)[0, 0].sum(dim=0)
+    places = torch.arange(size) - size // 2
+    assert (row * places**2).sum().sqrt().item() / size == pytest.approx(0.04, rel=0.02)
+
+
+def test_a_blur_of_hardly_any_width_is_the_image():
+    x = images(1, 16, 16)
+    draw = {"changed": torch.tensor([True]), "sigma": torch.tensor([0.0005])}
+    torch.testing.assert_close(Blur().build()(x, draw), x, rtol=0, atol=1e-6)
+    with pytest.raises(ValidationError, match="smaller number first"):
+        Blur(sigma=(0.1, 0.01))

@@ -13,11 +13,12 @@ import torch
 from kornia.enhance import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation_with_gray_subtraction
 from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mmfuse.builtin.augmentations import Colour, Crop, Geometry
+    from mmfuse.builtin.augmentations import Blur, Colour, Crop, Geometry, Grey
 
 
 def change(images: Tensor, changed: Tensor, how: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -149,3 +150,57 @@ class CropChange(nn.Module):
             return warp_affine(some, matrices[rows].to(some.device), (height, width), "bilinear", "border")
 
         return change(images, draw["changed"], resize)
+
+
+class GreyChange(nn.Module):
+    """Brightness in all three channels."""
+
+    def __init__(self, knobs: Grey) -> None:
+        super().__init__()
+        self.knobs = knobs
+
+    def draw(self, cases: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """`changed` (cases,) bool."""
+        return {"changed": torch.rand(cases, generator=generator) < self.knobs.p}
+
+    def forward(self, images: Tensor, draw: dict[str, Tensor]) -> Tensor:
+        """(cases, 3, height, width) in [0, 1] → the same."""
+
+        def grey(some: Tensor, rows: Tensor) -> Tensor:
+            red, green, blue = some.unbind(dim=1)
+            return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None].expand_as(some)
+
+        return change(images, draw["changed"], grey)
+
+
+class BlurChange(nn.Module):
+    """A Gauss of its own width a case, along one axis and then the other; the border is mirrored."""
+
+    def __init__(self, knobs: Blur) -> None:
+        super().__init__()
+        self.knobs = knobs
+
+    def draw(self, cases: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """`sigma` (cases,) as a share of the shorter side, `changed` (cases,) bool."""
+        u = torch.rand(cases, 2, generator=generator)
+        return {"changed": u[:, 0] < self.knobs.p, "sigma": between(*self.knobs.sigma, u[:, 1])}
+
+    def forward(self, images: Tensor, draw: dict[str, Tensor]) -> Tensor:
+        """(cases, 3, height, width) in [0, 1] → the same."""
+        side = min(images.shape[-2:])
+        # Three of the widest Gauss that the knobs allow, so that a case does not depend on its neighbours; a mirror
+        # reaches no further than the image.
+        reach = max(min(math.ceil(3 * self.knobs.sigma[1] * side), side - 1), 0)
+        places = torch.arange(-reach, reach + 1)
+
+        def blur(some: Tensor, rows: Tensor) -> Tensor:
+            sigma = (draw["sigma"][rows] * side).to(some.device)[:, None]
+            weight = torch.exp(-((places.to(some.device) / sigma) ** 2) / 2)
+            weight = (weight / weight.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
+            flat = some.flatten(0, 1)[None]  # each channel of each case is a group with its own weights
+            wide = functional.pad(flat, (reach, reach, 0, 0), mode="reflect")
+            flat = functional.conv2d(wide, weight[:, None, None, :], groups=len(weight))
+            high = functional.pad(flat, (0, 0, reach, reach), mode="reflect")
+            return functional.conv2d(high, weight[:, None, :, None], groups=len(weight))[0].view_as(some)
+
+        return change(images, draw["changed"], blur)

@@ -7,12 +7,12 @@ is here.
 from __future__ import annotations
 
 from mmfuse import Part, hookimpl
-from mmfuse_metadata.stages import Logistic, RandomForest, Svm, Xgboost
+from mmfuse_metadata.stages import Knn, Logistic, RandomForest, Svm, Xgboost
 
-__all__ = ["Logistic", "RandomForest", "Svm", "Xgboost", "mmfuse_parts"]
+__all__ = ["Knn", "Logistic", "RandomForest", "Svm", "Xgboost", "mmfuse_parts"]
 
 
 @hookimpl
 def mmfuse_parts() -> list[type[Part]]:
-    """The stages `svm`, `xgboost`, `logistic` and `random-forest`."""
-    return [Svm, Xgboost, Logistic, RandomForest]
+    """The stages `svm`, `xgboost`, `logistic`, `random-forest` and `knn`."""
+    return [Svm, Xgboost, Logistic, RandomForest, Knn]

@@ -63,6 +63,34 @@ class Logistic(SecondStage):
         return _scaled(logistic) if self.scale else logistic
 
 
+class Knn(SecondStage):
+    """The k most alike training cases vote: what the features themselves hold, with nothing learnt from them."""
+
+    k: Count = 20
+    """How many vote; all training cases where there are fewer."""
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    """By which cases are alike."""
+    scale: Literal["none", "standard", "l2"] = "none"
+    """Of the inputs first: as they are, each standardised (learnt anew in each fold), or each case to length 1."""
+    votes: Literal["uniform", "distance"] = "uniform"
+    """Each counts the same, or in inverse proportion to its distance."""
+
+    @property
+    def trusts(self) -> tuple[str, ...]:
+        return ("mmfuse_metadata.neighbours.Neighbours",)
+
+    def estimator(self, seed: int) -> Any:  # noqa: ANN401
+        from sklearn.preprocessing import Normalizer, StandardScaler
+
+        from mmfuse_metadata.neighbours import Neighbours
+
+        # Brute force: the only way for cosines, and the fastest one for wide vectors.
+        nearest = Neighbours(n_neighbors=self.k, metric=self.distance, weights=self.votes, algorithm="brute")
+        if self.scale == "none":
+            return nearest
+        return _after(StandardScaler() if self.scale == "standard" else Normalizer(), nearest)
+
+
 class RandomForest(SecondStage):
     """Random forest: the mean of trees on bootstrapped cases."""
 
@@ -150,7 +178,12 @@ def _weight(named: ClassWeight) -> str | None:
 
 
 def _scaled(classifier: Any) -> Any:  # noqa: ANN401
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), classifier)
+    return _after(StandardScaler(), classifier)
+
+
+def _after(scaler: Any, classifier: Any) -> Any:  # noqa: ANN401
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(scaler, classifier)

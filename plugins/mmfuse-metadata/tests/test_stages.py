@@ -29,7 +29,7 @@ from mmfuse import (
     wire,
 )
 from mmfuse.testing import check
-from mmfuse_metadata import Logistic, RandomForest, Svm, Xgboost, mmfuse_parts
+from mmfuse_metadata import Knn, Logistic, RandomForest, Svm, Xgboost, mmfuse_parts
 
 STAGES = [
     Svm(),
@@ -37,6 +37,8 @@ STAGES = [
     Xgboost(trees=15),
     Logistic(),
     RandomForest(trees=15, max_depth=3),
+    Knn(k=7, scale="standard"),
+    Knn(k=15, distance="euclidean", scale="l2", votes="distance"),
 ]
 
 
@@ -103,7 +105,7 @@ def right(table: ScoreTable, split: str) -> np.ndarray:
 
 
 def test_all_are_brought_by_the_hook():
-    assert [part.name for part in mmfuse_parts()] == ["svm", "xgboost", "logistic", "random-forest"]
+    assert [part.name for part in mmfuse_parts()] == ["svm", "xgboost", "logistic", "random-forest", "knn"]
 
 
 def test_importing_the_plugin_loads_nothing_heavy():
@@ -157,3 +159,16 @@ def test_same_seed_same_scores():
 @pytest.mark.parametrize("part", STAGES, ids=repr)
 def test_keeps_the_contract(part):
     check(part)
+
+
+def test_the_nearest_vote():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
+    asked = rng.normal(size=(9, 3))
+    found = Knn(k=5).estimator(0).fit(x, y).predict_proba(asked)
+    cosine = (asked @ x.T) / np.linalg.norm(asked, axis=1)[:, None] / np.linalg.norm(x, axis=1)
+    np.testing.assert_allclose(found[:, 1], y[np.argsort(-cosine, axis=1)[:, :5]].mean(axis=1))
+    same = Knn(k=5, distance="euclidean", scale="l2").estimator(0).fit(x, y).predict_proba(asked)
+    np.testing.assert_allclose(same, found)
+    few = Knn(k=500).estimator(0).fit(x, y).predict_proba(asked)
+    np.testing.assert_allclose(few[:, 1], y.mean())
