@@ -3,8 +3,8 @@
     MMFUSE_DATA=FOLDER MMFUSE_WEIGHTS=FILE.safetensors python benchmarks/finetune.py [ROUNDS] [PAIRS] [EPOCHS]
 
 Two tf_efficientnet_lite0 on pairs of photographs of MILK10k (224 pixels), the sum of their vectors, a linear head,
-AdamW, batches of 32, float32, on the CPU. Each arm in a process of its own, ROUNDS (5) times alternating; said are medians of
-pairs a second (the first epoch of each process is not counted) and their ratios.
+AdamW, batches of 32, float32, on the CPU. Each arm in a process of its own, ROUNDS (5) times alternating; medians of
+pairs a second (the first epoch of each process is not counted) and their ratios are said.
 
 bare     images decoded beforehand, no augmentation, channels last, fused optimiser, the allocator keeps large blocks:
          what the processor can do

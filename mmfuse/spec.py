@@ -263,11 +263,11 @@ class TrainingSection(Node):
     folds: Annotated[int, Field(ge=2)] | FoldColumn = 5
     """How many networks speak out of fold; or a column that says who is in which fold."""
     frozen_precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """Of frozen image encoders. auto: bf16-mixed where the device works in it by itself; a run keeps what was chosen."""
+    """Of frozen image encoders. auto: bf16-mixed where the device works in it by itself; a run keeps the choice."""
     cache_limit: Annotated[float, Field(ge=0)] = 20.0
     """GB that features of frozen encoders may take on disk for a network's cases; above, encoders run each epoch."""
     feature_views: Annotated[int, Field(ge=0)] = 0
-    """Of a case's images that frozen encoders read: as it is and fixed augmented draws, one an epoch. 0, 1: as it is."""
+    """Of a case's images that frozen encoders read: as it is, and fixed augmented draws; one an epoch. 0, 1: as it is."""
     serve: Literal["refit", "folds"] = "refit"
     """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
     transductive: bool = False

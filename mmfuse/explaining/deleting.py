@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mmfuse.errors import SpecError, nearest
+from mmfuse.explaining.attributing import AT_ONCE, blurred
 from mmfuse.labels import Floats
-from mmfuse.net.attributing import AT_ONCE, blurred
 from mmfuse.seeds import generator
 
 TAKEN: Mapping[str, Callable[[Tensor], Tensor]] = {"blur": blurred, "black": torch.zeros_like}

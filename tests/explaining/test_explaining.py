@@ -9,13 +9,13 @@ from tiny_parts import ConvNet, Flat, Lin, Numbers, Picture, make_cases, make_sp
 
 from mmfuse.errors import PartError, PluginError, SpecError, TableError
 from mmfuse.events import Notice
+from mmfuse.explaining.attributing import BASELINES, grad_cam, integrated_gradients, last_map
+from mmfuse.explaining.deleting import control, deletion, stretch
+from mmfuse.explaining.explanations import Question, explain
+from mmfuse.explaining.subjects import Subject, see_through
 from mmfuse.net.assembling import Assembler
-from mmfuse.net.attributing import BASELINES, grad_cam, integrated_gradients, last_map
-from mmfuse.net.deleting import control, deletion, stretch
-from mmfuse.net.explaining import Question, explain
 from mmfuse.net.features import Features, Fused, Scores
 from mmfuse.net.predicting import fit_network
-from mmfuse.net.subjects import Subject, see_through
 from mmfuse.parts import Encoder, FeatureFusion, Head
 from mmfuse.spec import TrainingSection
 from mmfuse.wiring import wire

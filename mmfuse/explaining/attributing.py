@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from mmfuse.errors import PluginError, SpecError, nearest
-from mmfuse.net.subjects import Subject
+from mmfuse.explaining.subjects import Subject
 
 AT_ONCE = 4
 """Copies that pass together: few, as a CPU answers them fastest (`net/working.py`)."""

@@ -12,8 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from mmfuse.errors import PartError
+from mmfuse.explaining.subjects import Subject
 from mmfuse.labels import Floats
-from mmfuse.net.subjects import Subject
 from mmfuse.wiring import FUSED
 
 Maps = dict[str, dict[str, Floats]]

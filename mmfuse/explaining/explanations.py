@@ -18,13 +18,13 @@ from torch import Tensor
 
 from mmfuse.errors import Faults, PluginError, SpecError, TableError, nearest
 from mmfuse.events import Meter, Notice, Watch, silent
+from mmfuse.explaining.attributing import captum, check_baseline, grad_cam, integrated_gradients
+from mmfuse.explaining.deleting import Control, Deletion, control, deletion
+from mmfuse.explaining.looking import looked
+from mmfuse.explaining.subjects import Subject, see_through
 from mmfuse.labels import Floats, Labels
 from mmfuse.net.assembling import Assembler, image_modalities
-from mmfuse.net.attributing import captum, check_baseline, grad_cam, integrated_gradients
-from mmfuse.net.deleting import Control, Deletion, control, deletion
 from mmfuse.net.fitted import FittedNetwork, mean_scores
-from mmfuse.net.looking import looked
-from mmfuse.net.subjects import Subject, see_through
 from mmfuse.wiring import FUSED
 
 if TYPE_CHECKING:
