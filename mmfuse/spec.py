@@ -267,7 +267,7 @@ class TrainingSection(Node):
     cache_limit: Annotated[float, Field(ge=0)] = 20.0
     """GB that features of frozen encoders may take on disk for a network's cases; above, encoders run each epoch."""
     feature_views: Annotated[int, Field(ge=0)] = 0
-    """Of a case's images that frozen encoders read: as it is, and fixed augmented draws; one an epoch. 0, 1: as it is."""
+    """Of a case's images that frozen encoders read: as it is and fixed augmented draws, one an epoch. 0, 1: none."""
     serve: Literal["refit", "folds"] = "refit"
     """Who speaks about cases outside `train`: one network of all training cases, or the mean of the fold networks."""
     transductive: bool = False
