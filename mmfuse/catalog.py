@@ -18,13 +18,12 @@ import pluggy
 from mmfuse import hooks
 from mmfuse.discovery import PluginInfo, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
+from mmfuse.events import Event, Notice, Watch
 from mmfuse.knobs import Part
 from mmfuse.parts import ROLES, Metric
 
 if TYPE_CHECKING:
     import click
-
-    from mmfuse.events import Event
 
 _SPACES = {"stage": "decision"}
 """Roles that share the name space of another."""
@@ -231,3 +230,18 @@ def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:
         first = file.readline()
     loaded.recipes[path.stem] = Recipe(path.stem, path, first.lstrip("# ").strip(), info.origin)
     info.recipes += 1
+
+
+class Journal:
+    """A watcher that keeps what it is told, with its time, and hands it on to another one and to every plugin that
+    watches."""
+
+    def __init__(self, catalog: Catalog, watch: Watch) -> None:
+        self._catalog, self._watch = catalog, watch
+        self.events: list[tuple[float, Event]] = []
+
+    def __call__(self, event: Event) -> None:
+        failed = [Notice(text, "warning") for text in self._catalog.watch(event)]
+        for told in (event, *failed):
+            self.events.append((time.time(), told))
+            self._watch(told)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from mmfuse.catalog import Catalog
 from mmfuse.knobs import Node, Part
+from mmfuse.parts import Modality
 from mmfuse.spec import Card, LabelLine, Line, Plan, Words
 
 Tree = dict[str, Any]
@@ -76,6 +77,10 @@ def _kind(kind: Any, catalog: Catalog) -> Tree:  # noqa: ANN401  # any annotatio
         return {"anyOf": [_kind(Words, catalog), _node(kind, catalog)]}
     if isinstance(kind, type) and issubclass(kind, Node):
         return _node(kind, catalog)
+    if origin is dict and inner[1] is Modality:  # a plan's line without `use` changes knobs of the card's modalities
+        options = _kind(Modality, catalog)["anyOf"]
+        changed = {"type": "object", "properties": {"use": {"enum": []}}}
+        return {"type": "object", "additionalProperties": {"anyOf": [*options, changed]}}
     if origin is dict and _holds_node(inner[1]):
         return {"type": "object", "additionalProperties": _kind(inner[1], catalog)}
     if origin is tuple and _holds_node(inner[0]):

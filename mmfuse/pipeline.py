@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.catalog import Catalog
+from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases
 from mmfuse.data.folds import settled_split, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
@@ -51,9 +51,7 @@ class Pipeline:
         self.spec = spec.model_copy(update={"plan": with_defaults(spec.plan, self.catalog)})
         self.wiring: Wiring = wire(self.spec)
         self.device = device
-        self.events: list[tuple[float, Event]] = []
-        """Everything that was told while fitting, with its time."""
-        self._watch = watch
+        self.watch = Journal(self.catalog, watch)
         self.network: Any = None
         """The fitted network side (`net.predicting.FittedNetwork`), if the plan has one."""
         self.decisions: FittedDecisions | None = None
@@ -62,13 +60,13 @@ class Pipeline:
         self.points = OperatingPoints()
         """From when on a case is called positive, by source and label, where the plan asks for it."""
         self.seen: dict[str, NDArray[Any]] = {}
+        self.remarks: tuple[str, ...] = ()
+        """What a reader of its figures should know of the weights that it started from."""
 
-    def watch(self, event: Event) -> None:
-        """Shows an event to the watcher and to every plugin that watches, and keeps it for the run."""
-        failed = [Notice(text, "warning") for text in self.catalog.watch(event)]
-        for told in (event, *failed):
-            self.events.append((time.time(), told))
-            self._watch(told)
+    @property
+    def events(self) -> list[tuple[float, Event]]:
+        """Everything that was told while fitting, with its time."""
+        return self.watch.events
 
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -78,10 +76,14 @@ class Pipeline:
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
-        self.events = []
+        self.events.clear()
         split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs).raise_as(TableError)
-        self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
+        remarks: list[Event] = []
+        self.seen = refuse_seen(self.spec, self.wiring, cases, split, remarks.append)
+        self.remarks = tuple(remark.text for remark in remarks if isinstance(remark, Notice))
+        for remark in remarks:
+            self.watch(remark)
         plan, needed = self.spec.plan, self._needs_folds(split)
         folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
         sources: dict[str, Floats] = {}

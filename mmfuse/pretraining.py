@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.catalog import Catalog
+from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases
 from mmfuse.data.folds import checked_split
 from mmfuse.data.inputs import column_faults
@@ -39,7 +38,6 @@ class Pretraining:
     ) -> None:
         """Raises: SpecError where the objectives object to the modalities that are encoded."""
         self.catalog, self.spec, self.wiring, self.device = catalog or Catalog(), spec, wire(spec), device
-        self.events: list[tuple[float, Event]] = []
         self.network: FittedNetwork | None = None
         self.seen: dict[str, NDArray[Any]] = {}
         uses, faults = {name: part.name for name, part in spec.card.modalities.items()}, Faults()
@@ -47,16 +45,14 @@ class Pretraining:
             for objection in line.part.objections({modality: uses[modality] for modality in self.wiring.encoders}):
                 faults.add(f"pretexts.{name}", objection)
         faults.raise_as(SpecError)
-        self._watch = watch
+        self.watch = Journal(self.catalog, watch)
         self._cases: Cases | None = None
         self._split: NDArray[Any] | None = None
 
-    def watch(self, event: Event) -> None:
-        """Shows an event to the watcher and to every plugin that watches, and keeps it for the run."""
-        failed = [Notice(text, "warning") for text in self.catalog.watch(event)]
-        for told in (event, *failed):
-            self.events.append((time.time(), told))
-            self._watch(told)
+    @property
+    def events(self) -> list[tuple[float, Event]]:
+        """Everything that was told while fitting, with its time."""
+        return self.watch.events
 
     def reads(self, split: NDArray[Any]) -> NDArray[np.integer]:
         """The cases that it learns from: all but `test`, or all."""
@@ -70,7 +66,7 @@ class Pretraining:
         """
         from mmfuse.net.pretraining import pretrain_network
 
-        self.events = []
+        self.events.clear()
         split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
         split, index = checked_split(split, len(cases)), self.reads(np.asarray(split))
         if len(index) < 2:

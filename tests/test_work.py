@@ -28,7 +28,6 @@ class Killed(Exception):  # noqa: N818  # what happened, not what went wrong
 
 def fit(work=None, stop_after=None):
     """(pipeline, events); stopped at that event."""
-    pipeline = pipeline_of(**PLAN)
     told = []
 
     def watch(event):
@@ -36,7 +35,7 @@ def fit(work=None, stop_after=None):
         if stop_after is not None and len(told) > stop_after:
             raise Killed
 
-    pipeline._watch = watch
+    pipeline = pipeline_of(watch, **PLAN)
     return pipeline.fit(cases_of(pipeline.spec, n=60), work=work), told
 
 

@@ -39,7 +39,7 @@ def pretrain(
     resume: bool,
     dry_run: bool,
 ) -> None:
-    """Learn without labels; write a run whose weights other plans start from.
+    """Learn without labels; write a run of weights.
 
     PLAN is a file or a recipe's name, with [pretexts]. All cases but `test` are read, and no label. Then:
     --set network.encoders.image.weights=RUN, RUN#modality, or --set network.weights=RUN for all that fits.

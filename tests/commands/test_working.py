@@ -252,7 +252,7 @@ def start(folder, *words, **how):
     )
 
 
-def test_ctrl_c_in_training_writes_nothing(here):
+def test_ctrl_c_in_training_writes_no_run_and_says_how_to_go_on(here):
     words = ["train", "plan.toml", "cases.csv", "--out", "run", "--json-log", "--set", "training.epochs=100000"]
     process = start(here, *words)
     for line in process.stderr:
@@ -261,8 +261,8 @@ def test_ctrl_c_in_training_writes_nothing(here):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.splitlines()[-1] == "interrupted; nothing was written"
-    assert sorted(path.name for path in here.iterdir()) == ["cases.csv", "cases.toml", "plan.toml"]
+    assert told.splitlines()[-1] == "interrupted; what is done is kept in run.work: --resume goes on"
+    assert sorted(path.name for path in here.iterdir()) == ["cases.csv", "cases.toml", "plan.toml", "run.work"]
 
 
 @pytest.mark.parametrize("command", ["predict", "train"])
