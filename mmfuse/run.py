@@ -80,6 +80,11 @@ class Run:
         return ScoreTable.load(self.file("scores.npz"))
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of its figures should know of the weights that it started from (transductive …)."""
+        return tuple(self.environment.get("remarks", ()))
+
+    @property
     def points(self) -> OperatingPoints:
         """Operating points of every source; empty where the plan asked for none."""
         return OperatingPoints.load(self.file(POINTS)) if POINTS in self._manifest["files"] else OperatingPoints()
@@ -114,7 +119,7 @@ class Run:
             made.network = FittedNetwork.load(self.folder / "network", made.spec, made.wiring, device)
         made.decisions = FittedDecisions.load(self.folder / "stages", made.spec, made.wiring)
         made.scores, made.points = scores, self.points
-        made.seen = read_seen(self.folder)
+        made.seen, made.remarks = read_seen(self.folder), self.remarks
         return made
 
     def _changed_files(self, catalog: Catalog) -> list[str]:
@@ -221,7 +226,7 @@ def _write_files(pipeline: Pipeline, work: Path) -> None:
     scores = pipeline.scores
     (work / "spec.toml").write_text(dump(pipeline.spec), encoding="utf-8")
     made = environment(pipeline.spec, pipeline.catalog, pipeline.device, scores.ids, scores.targets)
-    write_json(work / "environment.json", made)
+    write_json(work / "environment.json", {**made, "remarks": list(pipeline.remarks)})
     write_splits(work, scores.ids, scores.groups, scores.split, scores.folds)
     if pipeline.network is not None:
         pipeline.network.save(work / "network")

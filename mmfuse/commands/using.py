@@ -97,6 +97,8 @@ def evaluate(
     CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
     """
     opened = mmfuse.Run(run)
+    for remark in opened.remarks:
+        app.watch(mmfuse.Notice(remark, "warning"))
     if cases is None:
         scores, place = opened.scores, on or "test"
     elif on:
@@ -116,6 +118,7 @@ def evaluate(
             made = mmfuse.intervals(scores, on=place, metrics=asked, within=within)
             at = mmfuse.intervals_at(scores, opened.points, on=place)
         evaluation = {**evaluation, "intervals": as_tree(made, at)}
+    evaluation = {**evaluation, "provenance": list(opened.remarks)}
     if json_file is not None and str(json_file) == "-":
         app.screen.json(evaluation)
         return
