@@ -7,7 +7,7 @@ known the loss is zero, never NaN.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ Weight = Annotated[float, Field(ge=0)]
 class CrossEntropy(Loss):
     """Cross-entropy of each label's softmax."""
 
+    weighs_cases: ClassVar[bool] = True
     class_weight: ClassWeight = "none"
     """`balanced`: a case of class c counts n / (K n_c) times, K classes, n known training cases, n_c of class c; 0 if
     there are none."""
@@ -55,6 +56,7 @@ class Focal(Loss):
     -alpha_t (1 - p_t)^gamma log p_t, with p_t the softmax probability of the true class.
     """
 
+    weighs_cases: ClassVar[bool] = True
     gamma: Annotated[float, Field(ge=0)] = 2.0
     """How much less; 0 is cross-entropy."""
     class_weight: ClassWeight = "none"

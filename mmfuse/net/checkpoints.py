@@ -21,7 +21,8 @@ from torch.optim import Optimizer
 
 from mmfuse.data.disk import whole_file
 from mmfuse.errors import RunError
-from mmfuse.net.lessons import Lesson
+from mmfuse.net.averaging import Average
+from mmfuse.net.lessons import Lesson, learning
 from mmfuse.net.presence import Pattern
 
 SHARE = 0.1
@@ -84,8 +85,8 @@ class Checkpoint:
 class Kept:
     """What a training has come to: how far it is, its best epoch, the patterns of presence that it showed."""
 
-    def __init__(self, lesson: Lesson, optimiser: Optimizer) -> None:
-        self._lesson, self._optimiser = lesson, optimiser
+    def __init__(self, lesson: Lesson, optimiser: Optimizer, average: Average) -> None:
+        self._lesson, self._optimiser, self._average = lesson, optimiser, average
         self.epoch, self.best_epoch, self.best_value = 0, 0, math.nan
         self.patterns: set[Pattern] = set()
         self._best: dict[str, Tensor] = {}
@@ -93,7 +94,7 @@ class Kept:
     def keep(self, value: float) -> None:
         """The epoch that is just done is the best one."""
         self.best_epoch, self.best_value = self.epoch, value
-        state = _learning(self._lesson, self._lesson.network.state_dict(), "")
+        state = learning(self._lesson, self._lesson.network.state_dict(), "")
         self._best = {key: tensor.detach().to("cpu", copy=True) for key, tensor in state.items()}
 
     def put_best(self) -> bool:
@@ -104,17 +105,17 @@ class Kept:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Raises: RunError where the disk refuses."""
-        state = _learning(self._lesson, self._lesson.state_dict(), "network.")
+        state = learning(self._lesson, self._lesson.state_dict(), "network.")
         tensors = {
             **{f"lesson/{name}": tensor for name, tensor in state.items()},
             **{f"best/{name}": tensor for name, tensor in self._best.items()},
+            **{f"average/{name}": tensor for name, tensor in self._average.tensors.items()},
             **{f"optimiser/{name}": tensor for name, tensor in optimiser_tensors(self._optimiser).items()},
         }
         best = None if math.isnan(self.best_value) else self.best_value
         patterns = sorted(map(list, self.patterns))
-        checkpoint.write(
-            tensors, {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_value": best, "patterns": patterns}
-        )
+        about = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_value": best, "patterns": patterns}
+        checkpoint.write(tensors, {**about, "averaged": self._average.count})
 
     def read(self, checkpoint: Checkpoint) -> bool:
         """Takes up the training where a checkpoint left it; False where there is none."""
@@ -124,18 +125,12 @@ class Kept:
         tensors, about = standing
         self._lesson.load_state_dict(part_of(tensors, "lesson"), strict=False)
         self._best = part_of(tensors, "best")
+        self._average.take_up(part_of(tensors, "average"), about["averaged"])
         put_back(self._optimiser, part_of(tensors, "optimiser"))
         self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
         self.best_value = math.nan if about["best_value"] is None else about["best_value"]
         self.patterns = {tuple(words) for words in about["patterns"]}
         return True
-
-
-def _learning(lesson: Lesson, state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """A state without the encoders that are held whole: they stay as they were made."""
-    network = lesson.network
-    held = tuple(f"{prefix}encoders.{network.keys[m]}." for m in network.modalities if network.is_frozen(m))
-    return {key: tensor for key, tensor in state.items() if not key.startswith(held)}
 
 
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:

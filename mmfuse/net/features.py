@@ -17,6 +17,7 @@ from torch import Tensor
 from mmfuse.parts import FeatureFusion, FlowShape
 
 VECTOR, TOKENS = "vector", "tokens"
+ALIKE = torch.ones(())
 
 
 class Features(NamedTuple):
@@ -65,6 +66,8 @@ class Outputs(NamedTuple):
     """Of a frozen encoder only what the fusion reads, and the vector."""
     fused: Fused
     present: dict[str, Bool[Tensor, "batch"]]  # noqa: F821, UP037
+    weight: Float[Tensor, "*batch"] = ALIKE
+    """How much each case counts in a loss; one number: all alike."""
 
 
 def as_features(given: Features | Tensor) -> Features:

@@ -44,13 +44,21 @@ def warmup_steps(section: TrainingSection, steps: int) -> int:
     return min(round(section.warmup * steps), steps - 1) if section.warmup else 0
 
 
+def first_averaged(section: TrainingSection) -> int:
+    """The first epoch (from 1) of those that `average = "swa"` averages."""
+    return section.epochs - max(1, round(section.swa_share * section.epochs)) + 1
+
+
 def rate_factor(section: TrainingSection, step: int, steps: int, per_epoch: int) -> float:
     """Factor in [0, 1] at optimiser step `step` (from 0) of `steps`, with `per_epoch` of them in an epoch.
 
     During warm-up (step + 1) / warm-up steps; after it, for `cosine`, (1 + cos(π t)) / 2 with t the share of the
     remaining steps that are done (Loshchilov, Hutter, SGDR, 2017, eq. 5, without restarts). `schedule_by = "epoch"`
     holds the value of an epoch's first step throughout it: without warm-up that is (1 + cos(π epoch / epochs)) / 2.
+    With `average = "swa"` the rate of the first step of the averaged epochs stays to the end.
     """
+    if section.average == "swa":
+        step = min(step, (first_averaged(section) - 1) * per_epoch)
     rising = warmup_steps(section, steps)
     if step < rising:
         return (step + 1) / rising

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.weighing import case_weights
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Ints
@@ -72,6 +73,7 @@ def fit_network(
     be read.
     """
     where = choose_device(device)
+    case_weights(cases)  # what is wrong with them is said before anything is trained
     split = np.asarray(split)
     jobs = _jobs(spec, wiring, split, folds)
     inputs = Assembler(spec, wiring, cases, watch)
@@ -166,6 +168,7 @@ def _fit_member(
             watch=watch,
             name=job.name,
             checkpoint=checkpoint,
+            weights=case_weights(cases),
         )
     return Member(network, readers, trained, tuple(cases.labels.counts(cases.targets[job.learns]).tolist()))
 

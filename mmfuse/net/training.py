@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mmfuse.errors import SpecError
@@ -21,16 +23,21 @@ from mmfuse.events import EpochEnded, Notice, Watch
 from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
+from mmfuse.net.averaging import AVERAGES
 from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
 from mmfuse.net.checkpoints import Checkpoint, Kept
 from mmfuse.net.devices import make_fabric, ready
+from mmfuse.net.features import ALIKE
 from mmfuse.net.lessons import Learner, Lesson
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser, rate_factor
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
 from mmfuse.net.randomness import own_randomness, reseed
+from mmfuse.net.sampling import SAMPLINGS
+from mmfuse.net.views import IDENTITY
 from mmfuse.net.watching import LossLog, Watched
 from mmfuse.net.working import ahead, fitting_threads
+from mmfuse.parts import Loss
 from mmfuse.seeds import derive, generator
 from mmfuse.spec import Spec, TrainingSection
 from mmfuse.wiring import Wiring
@@ -84,12 +91,14 @@ def train_network(
     watch: Watch,
     name: str = "network",
     checkpoint: Path | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Trained:
     """Trains on the cases at `train` that have any modality, choosing the best epoch on those at `valid` (none: the
     last one is kept).
 
     The network ends on `device`, in eval mode, with the weights of the best epoch. With a `checkpoint` a training that
-    was killed goes on from its last epoch, as if nothing had happened.
+    was killed goes on from its last epoch, as if nothing had happened. `weights` (all cases): how much each counts in
+    the loss, beside the mean of the training cases; None: all alike.
 
     Raises: SpecError if the loss stops being finite (naming the cases), if nothing learns, or if no training case has a
     modality; RunError if a checkpoint cannot be written or read.
@@ -100,7 +109,8 @@ def train_network(
         raise SpecError("no loss is named", "a loss", "read the plan by mmfuse.load, which names one", "training.loss")
     best = section.best
     with own_randomness(derive(spec.plan.seed, name, "loss")):
-        learner = Learner(ready(network, device), section.loss.build(labels, labels.counts(data.targets[train])))
+        loss = section.loss.build(labels, labels.counts(data.targets[train]))
+        learner = Learner(ready(network, device), loss, _weights(section.loss, weights, train)).to(device)
     course = Course(
         data=data,
         train=train,
@@ -127,6 +137,21 @@ def with_anything(data: NetworkData, train: Index, name: str) -> Index:
     return train
 
 
+def _weights(loss: Loss, weights: NDArray[np.float64] | None, train: Index) -> Tensor:
+    """(all cases), their mean over `train` 1; one number where all count alike. Raises: SpecError if the loss takes no
+    weights, or no training case counts."""
+    if weights is None or np.ptp(weights[train]) == 0 < weights[train][0]:
+        return ALIKE
+    if not loss.weighs_cases:
+        mend = "another loss (cross-entropy, focal), or a card without case weights"
+        raise SpecError(
+            f"the loss '{loss.name}' counts every case alike", "one that weighs cases", mend, "cases.weight"
+        )
+    if not weights[train].any():
+        raise SpecError("every training case has weight 0", "cases that count", "look at the column", "cases.weight")
+    return torch.from_numpy(weights / weights[train].mean()).float()
+
+
 def learn(lesson: Lesson, course: Course) -> Trained:
     """Carries a course out; the network ends in eval mode. Raises: as `train_network`."""
     heavy = course.data.heavy
@@ -148,8 +173,10 @@ class _Loop:
         self.fabric = make_fabric(course.device, self.section.precision)
         optimiser = make_optimiser(self.section, lesson, course.device)
         self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
+        self.draw = SAMPLINGS[self.section.sampling]
         self.per_epoch = math.ceil(len(self._batches(0)) / self.section.accumulate)
-        self.kept = Kept(lesson, self.optimiser)
+        self.average = AVERAGES[self.section.average](lesson, self.section)
+        self.kept = Kept(lesson, self.optimiser, self.average)
         self.taught = False
 
     def run(self) -> Trained:
@@ -166,47 +193,52 @@ class _Loop:
             start = time.perf_counter()
             losses = self._epoch(epoch)
             rate = len(course.train) / max(time.perf_counter() - start, 1e-9)
-            value = self._valid_value()
             kept.epoch = epoch
-            best = course.watched is not None and course.watched.better(value, kept.best_value)
-            if best:
-                kept.keep(value)
+            value, best = self._look()
             if epoch < epochs and course.checkpoint.is_due:
                 kept.write(course.checkpoint)
             left = (time.perf_counter() - began) / (epoch - done) * (epochs - epoch)
             valid = {} if course.watched is None or math.isnan(value) else {course.watched.metric: value}
             course.watch(EpochEnded(course.name, epoch, epochs, losses, valid, best, rate, left))
-        if not kept.put_best() and course.watched is not None:
-            text = f"{course.watched.metric} is undefined on `valid` in every epoch; the last epoch is kept"
-            course.watch(Notice(f"{course.name}: {text}", "warning"))
+        if not kept.put_best():
+            self.average.put()
+            if course.watched is not None:
+                text = f"{course.watched.metric} is undefined on `valid` in every epoch; the last epoch is kept"
+                course.watch(Notice(f"{course.name}: {text}", "warning"))
         return Trained(kept.epoch, kept.best_epoch or kept.epoch, kept.best_value, frozenset(kept.patterns))
 
     # ── one epoch ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _batches(self, epoch: int) -> list[Index]:
-        course = self.course
-        return shuffled(course.train, self.section.batch, generator(course.seed, course.name, "order", epoch))
+        course, rng = self.course, generator(self.course.seed, self.course.name, "order", epoch)
+        return shuffled(self.draw(course.train, course.data.targets, rng), self.section.batch, rng)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training cases; the mean of each loss over cases."""
         self.learner.train()
         course, size = self.course, self.section.accumulate
         batches = self._batches(epoch)
+        log = LossLog(course.data.ids, course.name, epoch, self.section.lr)
+        for i, draws in enumerate(self._shown(epoch, batches)):
+            last = (i + 1) % size == 0 or i + 1 == len(batches)
+            step = (epoch - 1) * self.per_epoch + i // size
+            group = min(size, len(batches) - i // size * size)
+            log.add(draws[0].index, self._learn(draws, step, group, last))
+        return log.means()
+
+    def _shown(self, epoch: int, batches: list[Index]) -> Iterator[tuple[Batch, ...]]:
+        """Each batch as training shows it in this epoch: hidden, augmented, on the device, as often as a step draws."""
+        course = self.course
         hiding = generator(course.seed, course.name, "modality-dropout", epoch)
         drawing = torch.Generator().manual_seed(derive(course.seed, course.name, "augmentation", epoch))
-        log = LossLog(course.data.ids, course.name, epoch, self.section.lr)
         pinned = course.device.type == "cuda"
         data = course.data.picked(generator(course.seed, course.name, "feature-view", epoch))
-        for i, batch in enumerate(ahead(lambda index: read_batch(data, index, pin=pinned), batches)):
+        for batch in ahead(lambda index: read_batch(data, index, pin=pinned), batches):
             self._hide(batch, hiding)
             draws = tuple(batch.to(course.device) for _ in range(self.lesson.draws))
             for drawn in draws:
                 course.augmenter.change(drawn, drawing)
-            last = (i + 1) % size == 0 or i + 1 == len(batches)
-            step = (epoch - 1) * self.per_epoch + i // size
-            group = min(size, len(batches) - i // size * size)
-            log.add(batch.index, self._learn(draws, step, group, last))
-        return log.means()
+            yield draws
 
     def _hide(self, batch: Batch, rng: np.random.Generator) -> None:
         """Modality dropout, and a record of the patterns that are shown."""
@@ -239,6 +271,28 @@ class _Loop:
             )
         self.optimiser.step()
         self.optimiser.zero_grad()
+        self.average.after_step()
+
+    # ── after an epoch ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look(self) -> tuple[float, bool]:
+        """What the epoch that is just done is worth on `valid`, and whether it is the best; then it is kept."""
+        watched, epoch = self.course.watched, self.kept.epoch
+        self.average.after_epoch(epoch)
+        if watched is None and epoch < self.section.epochs:
+            return math.nan, False
+        with self.average.worn(self._show_all):
+            value = self._valid_value()
+            best = watched is not None and self.average.counts and watched.better(value, self.kept.best_value)
+            if best:
+                self.kept.keep(value)
+        return value, best
+
+    def _show_all(self) -> None:
+        """Passes all training cases through the network, as the epoch that is just done showed them."""
+        for draws in self._shown(self.kept.epoch, self._batches(self.kept.epoch)):
+            for drawn in draws:
+                self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY))
 
     def _valid_value(self) -> float:
         course = self.course

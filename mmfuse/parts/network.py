@@ -146,6 +146,10 @@ class Loss(Part):
     """What training makes small."""
 
     role: ClassVar[str] = "loss"
+    weighs_cases: ClassVar[bool] = False
+    """Whether each case's share is multiplied by `outputs.weight` (mean 1 over the training cases, so it is not divided
+    by their sum). If not, a card with case weights is refused.
+    """
 
     def cautions(self, labels: Labels, targets: Ints) -> tuple[str, ...]:
         """What the user should know before it learns from these training cases; `targets` (cases, labels), -1 unknown.

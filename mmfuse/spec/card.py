@@ -17,6 +17,10 @@ class CasesSection(Node):
 
     id: str
     """Column of the unique id, read as text."""
+    weight: str = ""
+    """Column of numbers ≥ 0: how much a case counts in the network's loss, beside the mean of the training cases; an
+    empty cell is 1. Figures, decisions and second stages count every case once. Empty: all alike.
+    """
     case_is: str = "case"
     """The unit, printed on every table: lesion, patient, eye …"""
     group: str = ""

@@ -45,6 +45,11 @@ class TrainingSection(Node):
     """Passes over the training cases."""
     batch: Annotated[int, Field(ge=1)] = 32
     """Cases a batch."""
+    sampling: Literal["all", "balanced"] = "all"
+    """What an epoch shows. all: each case once. balanced: as many cases, drawn so that the classes of a label are even;
+    of several labels each gives an even part of the draws. Unknown cases are not drawn. Probabilities then speak of
+    even classes.
+    """
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients are added up before a step."""
     optimiser: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -61,6 +66,14 @@ class TrainingSection(Node):
     """Share of all steps during which the rate rises linearly."""
     clip: Annotated[float, Field(ge=0)] = 0.0
     """Largest norm of the gradient; 0: not clipped."""
+    average: Literal["none", "ema", "swa"] = "none"
+    """Of the weights, watched on `valid` and kept instead of them. ema: exponential, over steps. swa: the mean of the
+    last epochs, at the rate that they begin with; no other epoch is kept.
+    """
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Share of the average that a step leaves; in the first ones at most (1 + steps) / (10 + steps)."""
+    swa_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Of all epochs, the last ones, that swa averages."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """auto: bf16-mixed on CUDA, 32-true elsewhere."""
     loss: Loss | Literal[""] = ""

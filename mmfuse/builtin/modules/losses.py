@@ -108,7 +108,7 @@ class SourceMean(nn.Module):
     def forward(self, outputs: Outputs, targets: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """{source: share}, beside them {`view/NAME`: share}; the sum is the loss.
 
-        A view weighs as one source does, times its weight a case.
+        A view weighs as one source does, times its weight a case; every case counts `outputs.weight` times.
 
         Raises: SpecError for a name in `sources` that is no source.
         """
@@ -116,8 +116,8 @@ class SourceMean(nn.Module):
         total = sum(self.sources.get(source, 1.0) for source in outputs.scores) or 1.0
         logits = {source: scores.logits for source, scores in outputs.scores.items()}
         logits |= {VIEW + view: scores.logits for view, (scores, _) in outputs.views.items()}
-        one = torch.ones(len(targets), device=targets.device)
-        weights = [one] * len(outputs.scores) + [weight.float() for _, weight in outputs.views.values()]
+        one = torch.ones(len(targets), device=targets.device) * outputs.weight
+        weights = [one] * len(outputs.scores) + [weight.float() * one for _, weight in outputs.views.values()]
         means = self._over_labels(torch.stack(list(logits.values())).float(), targets, torch.stack(weights))
         return {name: mean * (self.sources.get(name, 1.0) / total) for name, mean in zip(logits, means, strict=True)}
 

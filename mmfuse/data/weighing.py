@@ -1,0 +1,35 @@
+"""How much each case counts in the network's loss: the card's column of case weights, read and refused by row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmfuse.data.cases import Cases
+from mmfuse.data.words import SHOWN
+from mmfuse.errors import Faults, TableError, nearest
+
+
+def case_weights(cases: Cases) -> NDArray[np.float64]:
+    """(n,) numbers ≥ 0, 1 where the cell is empty or the card names no column.
+
+    Raises: TableError if there is no such column, a modality reads it too, or cells hold no numbers ≥ 0, naming rows.
+    """
+    column, table = cases.card.cases.weight, cases.table
+    if not column:
+        return np.ones(len(cases))
+    if column not in table:
+        found = f"no column '{column}', the case weights that the card names in [cases]"
+        raise TableError(found, "a column of that name", nearest(column, table.names), table.source)
+    faults, given = Faults(), table.numbers(column)
+    for name, modality in cases.card.modalities.items():
+        if column in modality.columns:
+            found = f"modality '{name}' reads the case weights, in which labels may be hidden"
+            faults.add(f"modalities.{name}", found, "an input of its own", f"leave '{column}' out of its columns")
+    negative = np.flatnonzero(given < 0)
+    rest = f" (and {len(negative) - SHOWN} more rows)" if len(negative) > SHOWN else ""
+    for number, i in enumerate(negative[:SHOWN], 1):
+        found = f"weighs {given[i]:g}{rest if number == SHOWN else ''}"
+        faults.add(cases.where(i, column), found, "a number ≥ 0", "0 leaves a case out of the loss")
+    faults.raise_as(TableError)
+    return np.where(np.isnan(given), 1.0, given)
