@@ -13,6 +13,8 @@ from pydantic import Field, field_validator
 from mmfuse import Encoder, SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 Widths = tuple[Annotated[int, Field(ge=1)], ...]
@@ -37,6 +39,9 @@ class Timm(Encoder):
     register tokens."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Chance that a residual branch is dropped in training (stochastic depth)."""
+    recompute: bool = False
+    """What the blocks hold for the gradient is computed again when it is needed: much less memory, about a third more
+    time; where all of it learns. Running statistics of batch norm then move twice a step."""
 
     @field_validator("levels")
     @classmethod
@@ -59,13 +64,19 @@ class Timm(Encoder):
 
         size = _image_size(shape, self.name)
         return TimmEncoder(
-            create(self.model, size, self.drop_path),
+            create(self.model, size, self.drop_path, self.recompute),
             size,
             normalise=self.normalise,
             bgr=self.channels == "bgr",
             levels=self.levels,
             tokens=self.tokens,
         )
+
+    def stages(self, module: nn.Module) -> Mapping[str, int]:
+        """Stem, then the stages (of a vision transformer, the blocks) as timm groups them."""
+        from mmfuse.builtin.modules.timm_models import stages
+
+        return stages(module)
 
     def start(self, module: nn.Module, weights: str) -> None:
         """Loads timm's published weights (`pretrained`) or those of a safetensors file, whose classifier is left out.

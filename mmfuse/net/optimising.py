@@ -9,15 +9,41 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from mmfuse.errors import SpecError
+from mmfuse.net.network import FusionNetwork
 from mmfuse.spec import TrainingSection
 
+Rates = dict[nn.Parameter, float]
+"""Factors on the learning rate."""
+ALL_ALIKE: Rates = {}
 FUSED_ON = ("cpu", "cuda")
 """Devices on which torch has all three optimisers as one kernel (torch ≥ 2.4)."""
 
 
-def make_optimiser(section: TrainingSection, network: nn.Module, device: torch.device) -> Optimizer:
+def rates_of(network: FusionNetwork) -> Rates:
+    """The factors that encoders' lines ask for: `lr` times `layer_decay` a stage below the top one.
+
+    Raises: SpecError where `layer_decay` is asked of an encoder that has no stages.
+    """
+    rates: Rates = {}
+    for modality in network.modalities:
+        line, encoder = network.lines[modality], network.encoder(modality)
+        stages = line.part.stages(encoder) if line.layer_decay < 1 else {}
+        if line.layer_decay < 1 and not stages:
+            found = f"layer_decay for encoder '{line.part.name}' of '{modality}', which tells no stages"
+            mend = "lr = … on its line is one factor for all of it"
+            raise SpecError(found, "an encoder that does, as `timm` does", mend, "network.encoders")
+        top = max(stages.values(), default=0)
+        for name, parameter in encoder.named_parameters():
+            rates[parameter] = line.lr * line.layer_decay ** (top - stages.get(name, top))
+    return rates
+
+
+def make_optimiser(
+    section: TrainingSection, network: nn.Module, device: torch.device, rates: Rates = ALL_ALIKE
+) -> Optimizer:
     """Adam, AdamW, or SGD with Nesterov momentum 0.9, fused where torch can. Weight decay is for weights: biases,
-    normalisation and stand-ins (anything of one dimension) do not decay.
+    normalisation and stand-ins (anything of one dimension) do not decay. Each group has its `share` of the rate, from
+    `rates` (1 where a parameter is not in it).
 
     Raises: SpecError if nothing learns.
     """
@@ -26,11 +52,13 @@ def make_optimiser(section: TrainingSection, network: nn.Module, device: torch.d
         raise SpecError(
             "no parameter of the network learns", "a head, a fusion, or an encoder that is not frozen", where="network"
         )
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for parameter in learning:
+        found.setdefault((parameter.dim() <= 1, rates.get(parameter, 1.0)), []).append(parameter)
     groups = [
-        {"params": [p for p in learning if p.dim() > 1], "weight_decay": section.weight_decay},
-        {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": found[key], "weight_decay": 0.0 if key[0] else section.weight_decay, "share": key[1]}
+        for key in sorted(found)
     ]
-    groups = [group for group in groups if group["params"]]
     # Clipping must see unscaled gradients; a fused step in 16-mixed unscales them itself, after clipping.
     fused = device.type in FUSED_ON and not (section.precision == "16-mixed" and section.clip > 0)
     if section.optimiser == "sgd":

@@ -30,7 +30,7 @@ from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.features import ALIKE
 from mmfuse.net.lessons import Learner, Lesson
 from mmfuse.net.network import FusionNetwork
-from mmfuse.net.optimising import make_optimiser, rate_factor
+from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
 from mmfuse.net.randomness import own_randomness, reseed
 from mmfuse.net.sampling import SAMPLINGS
@@ -171,7 +171,7 @@ class _Loop:
     def __init__(self, lesson: Lesson, course: Course) -> None:
         self.lesson, self.course, self.network, self.section = lesson, course, lesson.network, course.section
         self.fabric = make_fabric(course.device, self.section.precision)
-        optimiser = make_optimiser(self.section, lesson, course.device)
+        optimiser = make_optimiser(self.section, lesson, course.device, rates_of(lesson.network))
         self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
         self.draw = SAMPLINGS[self.section.sampling]
         self.per_epoch = math.ceil(len(self._batches(0)) / self.section.accumulate)
@@ -264,7 +264,7 @@ class _Loop:
 
     def _step(self, factor: float) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.section.lr * factor
+            group["lr"] = self.section.lr * factor * group["share"]
         if self.section.clip > 0:
             self.fabric.clip_gradients(
                 self.learner, self.optimiser, max_norm=self.section.clip, error_if_nonfinite=False

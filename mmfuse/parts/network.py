@@ -57,6 +57,11 @@ class Encoder(Part):
         """A module: (batch, *shape) float → `Features`; a bare (batch, width) counts as its vector."""
         raise NotImplementedError
 
+    def stages(self, module: nn.Module) -> Mapping[str, int]:
+        """{dotted name of a parameter of what `build` gave: its stage, 0 the lowest}, for `layer_decay`. What is not
+        named is of the top stage; empty: it has no stages, and `layer_decay` is refused."""
+        return {}
+
     def start(self, module: nn.Module, weights: str) -> None:
         """Loads first weights into a new module, once. `weights` is `pretrained` or the path of a safetensors file;
         never called for `none`.

@@ -36,6 +36,10 @@ class EncoderLine(Line):
     """First weights: `pretrained` (what the part ships), `none`, a safetensors file, a run (`RUN`, `RUN#modality`)."""
     frozen: bool | Words = False
     """True: runs once, in eval mode. Names: the submodules (dotted prefixes) that are held fixed."""
+    lr: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on `training.lr` for this encoder."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Further factor for each of the encoder's stages below its top one; 1: all stages learn alike."""
 
 
 class NetworkSection(Node):

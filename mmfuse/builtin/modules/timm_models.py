@@ -13,7 +13,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file as read_safetensors
-from timm.models import PretrainedCfg, get_pretrained_cfg
+from timm.models import PretrainedCfg, get_pretrained_cfg, group_parameters
 from torch import Tensor, nn
 
 from mmfuse import SpecError
@@ -21,15 +21,16 @@ from mmfuse import SpecError
 WHERE = "network.encoders"
 
 
-def create(name: str, size: tuple[int, int], drop_path: float = 0.0) -> nn.Module:
+def create(name: str, size: tuple[int, int], drop_path: float = 0.0, recompute: bool = False) -> nn.Module:
     """timm's model of that name without classifier, with random weights, for images of (height, width).
 
-    Raises: SpecError if timm has no such model, or it cannot be made for this size or with stochastic depth.
+    Raises: SpecError if timm has no such model, or it cannot be made for this size, with stochastic depth, or so that
+    it computes again.
     """
     _check_name(name)
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     try:
-        return timm.create_model(name, **_options(name, size), **options)
+        model = timm.create_model(name, **_options(name, size), **options)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if "drop_path_rate" in str(error):
             raise SpecError(f"timm's {name} has no stochastic depth", "", "leave `drop_path` out", WHERE) from error
@@ -40,6 +41,24 @@ def create(name: str, size: tuple[int, int], drop_path: float = 0.0) -> nn.Modul
             f"size = {native[0]} in the modality",
             WHERE,
         ) from error
+    if recompute:
+        try:
+            model.set_grad_checkpointing()
+        except (AttributeError, AssertionError) as error:
+            raise SpecError(f"timm's {name} cannot compute again", "", "leave `recompute` out", WHERE) from error
+    return model
+
+
+def stages(module: nn.Module) -> dict[str, int]:
+    """{dotted name of a parameter: its stage, 0 the lowest} of an encoder made of timm's `module.model`, by timm's own
+    coarse groups; empty for a model that has none."""
+    model: Any = module.model
+    try:
+        matcher = model.group_matcher(coarse=True)
+    except (AttributeError, TypeError):
+        return {}
+    found = group_parameters(model, matcher, reverse=True)
+    return {f"model.{name}": stage for name, stage in found.items()}
 
 
 def load_published(model: nn.Module, name: str, size: tuple[int, int]) -> None:
