@@ -22,20 +22,27 @@ def _targets(labels: Labels) -> Tensor:
     return known
 
 
-def _outputs(logits: Tensor, side: Tensor) -> Outputs:
+def _outputs(logits: Tensor, side: Tensor, weight: Tensor) -> Outputs:
     vector = torch.zeros(len(logits), 2)
     present = torch.ones(len(logits), dtype=torch.bool)
     scores = {"fused": Scores(logits), "side": Scores(side)}
-    return Outputs(scores, {}, {"side": Features(vector)}, Fused(vector), {"side": present})
+    return Outputs(scores, {}, {"side": Features(vector)}, Fused(vector), {"side": present}, weight)
 
 
 def _counts(labels: Labels) -> np.ndarray:
     return labels.counts(_targets(labels).numpy())
 
 
-def _total(part: Loss, labels: Labels, logits: Tensor, targets: Tensor, side: Tensor | None = None) -> Tensor:
+def _total(
+    part: Loss,
+    labels: Labels,
+    logits: Tensor,
+    targets: Tensor,
+    side: Tensor | None = None,
+    weight: Tensor = torch.ones(()),  # noqa: B008  # never written to
+) -> Tensor:
     module = part.build(labels, _counts(labels))
-    terms = module(_outputs(logits, logits if side is None else side), targets, 0.5)
+    terms = module(_outputs(logits, logits if side is None else side, weight), targets, 0.5)
     need(isinstance(terms, dict) and bool(terms), f"gave {type(terms).__name__}", "{name: scalar}, which are summed")
     for name, term in terms.items():
         need(term.shape == (), f"term '{name}' {tuple(term.shape)}", "one number", "take the mean over cases")
@@ -112,6 +119,25 @@ def is_smaller_for_better_answers(part: Loss, given: Given) -> None:
     need(good < bad, f"is {good:.4g} for right answers and {bad:.4g} for wrong ones", "less for right ones")
 
 
+def weighs_cases_if_it_says_so(part: Loss, given: Given) -> None:
+    if not part.weighs_cases:
+        return
+    labels = labels_of(given)
+    logits, targets = _logits(labels), _targets(labels)
+    moved, weight = logits.clone(), torch.ones(_CASES)
+    moved[0] *= -3.0
+    weight[0] = 0.0
+    one, other = (_total(part, labels, z, targets, weight=weight) for z in (logits, moved))
+    need(modules.same(one, other), f"moves by {modules.difference(one, other)} with a case of weight 0", "0")
+    plain, twice = (_total(part, labels, logits, targets, weight=w * torch.ones(_CASES)) for w in (1, 2))
+    need(
+        modules.same(2 * plain, twice),
+        f"is {float(twice):.6g} where every case weighs 2, and {float(plain):.6g} where each weighs 1",
+        "twice as much",
+        "multiply by `outputs.weight`, and divide by the number of cases as before",
+    )
+
+
 def leaves_the_random_state_alone(part: Loss, given: Given) -> None:
     labels = labels_of(given)
     with modules.leaving_random_state_alone():
@@ -129,6 +155,7 @@ CHECKS = {
         lets_unknown_labels_weigh_nothing,
         is_zero_where_nothing_is_known,
         is_smaller_for_better_answers,
+        weighs_cases_if_it_says_so,
         leaves_the_random_state_alone,
         moves_to_a_device_whole,
     )

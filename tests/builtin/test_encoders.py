@@ -282,3 +282,47 @@ def test_parts_are_defined_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("model", "low", "top", "count"),
+    [
+        ("resnet18", "conv1.weight", "layer4.1.conv2.weight", 5),
+        ("tf_efficientnet_lite0", "conv_stem.weight", "conv_head.weight", 8),
+        ("vit_tiny_patch16_224", "pos_embed", "norm.weight", 13),
+    ],
+)
+def test_timm_models_tell_their_stages(model, low, top, count):
+    part = Timm(model=model)
+    module = part.build((3, 224, 224))
+    stages = part.stages(module)
+    assert stages.keys() == dict(module.named_parameters()).keys()
+    assert stages[f"model.{low}"] == 0
+    assert stages[f"model.{top}"] in (count - 1, count - 2)
+    assert set(stages.values()) == set(range(count))
+
+
+def _learnt(recompute, levels):
+    """(numbers that are held for the gradient, gradients, what it gives)."""
+    torch.manual_seed(0)
+    module = Timm(model="resnet18", recompute=recompute, levels=levels).build((3, 32, 32)).train()
+    held = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor.numel()) or tensor, lambda t: t):
+        given = module(torch.linspace(0, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32))
+    given.vector.square().sum().backward()
+    return sum(held), [p.grad for p in module.parameters()], given.vector.detach()
+
+
+@pytest.mark.parametrize("levels", [(), (5,)])
+def test_computing_again_holds_less_and_gives_the_same(levels):
+    torch.set_num_threads(1)
+    held, gradients, vector = _learnt(False, levels)
+    less, again, same = _learnt(True, levels)
+    assert less < 0.25 * held
+    assert torch.equal(vector, same)
+    assert all(torch.equal(one, other) for one, other in zip(gradients, again, strict=True))
+
+
+def test_a_model_that_cannot_compute_again_is_refused():
+    with pytest.raises(SpecError, match=r"timm's selecsls42 cannot compute again"):
+        Timm(model="selecsls42", recompute=True).build((3, 64, 64))

@@ -192,3 +192,21 @@ def test_learning_drives_it_to_zero(part):
     assert loss.item() < 0.01
     assert logits[0, :3].argmax() == 0
     assert logits[1, 3:].argmax() == 0
+
+
+def test_every_case_counts_by_its_weight():
+    fused, clinic, targets = batch()
+    weight = np.random.default_rng(3).uniform(0, 2, len(fused)).astype(np.float32)
+    views = {"again": (torch.tensor(fused), torch.full((len(fused),), 0.5))}
+    given = outputs({"fused": torch.tensor(fused), "clinic": torch.tensor(clinic)}, views)
+    module = CrossEntropy(class_weight="balanced").build(LABELS, COUNTS)
+    terms = module(given._replace(weight=torch.tensor(weight)), torch.tensor(targets), 0.0)
+    term = entropy(BALANCED, 0.0)
+    for name, logits, share in (
+        ("fused", fused, weight),
+        ("clinic", clinic, weight),
+        ("view/again", fused, weight / 2),
+    ):
+        assert float(terms[name]) == pytest.approx(by_hand(logits, targets, term, share) / 2, rel=1e-4)
+    alike = module(given._replace(weight=torch.ones(len(fused))), torch.tensor(targets), 0.0)
+    assert all(torch.equal(alike[name], value) for name, value in module(given, torch.tensor(targets), 0.0).items())

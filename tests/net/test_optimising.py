@@ -4,11 +4,15 @@ import math
 
 import pytest
 import torch
+from test_training import pictures_data, train
+from tiny_parts import Conv, Flat, Numbers, Picture, Side, make_spec
 from torch import nn
 
 from mmfuse.errors import SpecError
-from mmfuse.net.optimising import make_optimiser, rate_factor
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
 from mmfuse.spec import TrainingSection
+from mmfuse.wiring import wire
 
 
 def test_by_epoch_is_the_papers_formula():
@@ -55,3 +59,60 @@ def test_optimisers(word, kind):
 def test_nothing_to_learn_is_refused():
     with pytest.raises(SpecError, match="no parameter"):
         make_optimiser(TrainingSection(), nn.Linear(2, 2).requires_grad_(False), torch.device("cpu"))
+
+
+class Staged(Conv):
+    """Tells its two stages, and leaves the norm of the top unsaid."""
+
+    def stages(self, module):
+        names = [name for name, _ in module.named_parameters() if name != "top.1.weight"]
+        return {name: int(name.startswith("top")) for name in names}
+
+
+def rated(training, **lines):
+    """A network of a picture and a number with these lines, and its wiring."""
+    modalities = {"one": Picture(column="one"), "age": Numbers(column="age")}
+    spec = make_spec(modalities, lines, fusion=Side(), training=training)
+    return spec, wire(spec)
+
+
+def test_rates_by_encoder_and_by_stage():
+    line = {"part": Staged(), "weights": "none", "lr": 0.1, "layer_decay": 0.5}
+    spec, wiring = rated(TrainingSection(), one=line, age={"part": Flat(), "weights": "none", "lr": 3.0})
+    network = FusionNetwork(spec, wiring, {"one": (3, 8, 8), "age": (1,)}, spec.card.label_set)
+    section = TrainingSection(lr=0.01, weight_decay=0.3)
+    optimiser = make_optimiser(section, network, torch.device("cpu"), rates_of(network))
+    groups = {parameter: group for group in optimiser.param_groups for parameter in group["params"]}
+    share = {name: groups[parameter]["share"] for name, parameter in network.named_parameters()}
+    assert share["encoders.one.stem.0.weight"] == share["encoders.one.stem.1.bias"] == pytest.approx(0.05)
+    assert share["encoders.one.top.0.weight"] == share["encoders.one.top.1.weight"] == pytest.approx(0.1)
+    assert share["encoders.age.1.weight"] == 3
+    assert {value for name, value in share.items() if not name.startswith("encoders.")} == {1.0}
+    assert all(group["weight_decay"] == (0.3 if p.dim() > 1 else 0) for p, group in groups.items())
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(network.parameters()))
+
+
+def test_training_steps_by_these_rates():
+    """One step of plain gradient descent: what a factor changes is the step's length, and no other weight's."""
+    moved = {}
+    for lr in (1.0, 0.25):
+        section = TrainingSection(epochs=1, batch=20, optimiser="sgd", schedule="constant", lr=0.01, weight_decay=0)
+        line = {"part": Conv(), "weights": "none", "lr": lr}
+        spec, wiring = rated(section, one=line, age={"part": Flat(), "weights": "none"})
+        data = pictures_data(absent=0.0)
+        before = FusionNetwork(spec, wiring, {"one": (3, 8, 8), "age": (1,)}, spec.card.label_set).state_dict()
+        data.blocks.pop("two")
+        network, _ = train(spec, wiring, data)
+        moved[lr] = {name: parameter.detach() - before[name] for name, parameter in network.named_parameters()}
+    for name, by in moved[1.0].items():
+        factor = 0.25 if name.startswith("encoders.one") else 1.0
+        torch.testing.assert_close(moved[0.25][name], by * factor, rtol=1e-3, atol=1e-8)
+        assert "observed" in name or "offsets" in name or by.abs().max() > 0
+
+
+def test_layers_that_are_not_told_cannot_decay():
+    line = {"part": Conv(), "weights": "none", "layer_decay": 0.5}
+    spec, wiring = rated(TrainingSection(), one=line, age={"part": Flat(), "weights": "none"})
+    network = FusionNetwork(spec, wiring, {"one": (3, 8, 8), "age": (1,)}, spec.card.label_set)
+    with pytest.raises(SpecError, match="layer_decay for encoder 'conv' of 'one', which tells no stages"):
+        rates_of(network)

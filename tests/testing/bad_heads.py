@@ -105,6 +105,23 @@ class Backwards(LossOf):
         return -super().of(labels, logits, targets)
 
 
+class Weightless(LossOf):
+    """Says that it weighs cases, and does not."""
+
+    weighs_cases = True
+
+
+class Normalised(LossOf):
+    """Divides by the sum of the weights."""
+
+    weighs_cases = True
+
+    def terms(self, labels, outputs, targets):
+        kept = outputs.weight * torch.ones(len(targets)) > 0
+        scores = {name: given._replace(logits=given.logits[kept]) for name, given in outputs.scores.items()}
+        return super().terms(labels, outputs._replace(scores=scores), targets[kept])
+
+
 class DiceLoss(LossOf):
     """Rolls dice."""
 
