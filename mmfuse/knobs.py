@@ -6,9 +6,9 @@ An unknown knob is refused, a reserved one where its class is made.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
 RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen")
 """Knobs of the plan's lines; no part may have one of these names."""
@@ -45,3 +45,35 @@ class Part(Node):
             raise TypeError(
                 f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
             )
+
+
+def as_word(given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
+    """Whole numbers and truth values are words too: `classes = [0, 1]`, `missing = [-99]`."""
+    return str(given).lower() if isinstance(given, bool | int) else given
+
+
+Words = tuple[Annotated[str, BeforeValidator(as_word)], ...]
+
+
+def _words(given: Any) -> Any:  # noqa: ANN401
+    return (given,) if isinstance(given, str) else given
+
+
+_SHAPES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+Names = Annotated[Words, BeforeValidator(_words), WithJsonSchema(_SHAPES)]
+"""Modalities, uses or sources; a single name may stand without brackets."""
+
+
+class Line(Node):
+    """A part and the engine's knobs beside it; in TOML they stand in one table.
+
+    Where a line is expected, a bare part will do.
+    """
+
+    part: Part
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
+        return {"part": given} if isinstance(given, Part) else given
