@@ -27,6 +27,8 @@ class Broken:
 
     columns: tuple[str, ...] = ()
     is_image = True
+    several = False
+    needs = ("vector",)
     arity = (1, 0)
     gives: tuple[str, ...] = ()
 
@@ -114,6 +116,9 @@ def _build_node(node: type[Node], raw: Any, where: str, catalog: Catalog, faults
     broken: dict[str, Any] = {}
     for name, value in raw.items():
         inside = where if name == "part" else f"{where}.{name}" if where else name
+        if name in node.spelt:
+            values[name] = value
+            continue
         if name not in node.model_fields:
             owner = f" of {node.role} '{node.name}'" if issubclass(node, Part) else ""
             faults.add(inside, f"no knob is called '{name}'{owner}", mend=nearest(name, node.model_fields))

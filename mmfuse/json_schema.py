@@ -50,13 +50,16 @@ def _node(node: type[Node], catalog: Catalog) -> Tree:
         properties[name] = _kind(field.rebuild_annotation(), catalog)
         if field.description:
             properties[name]["description"] = field.description
-        if field.is_required():
+        if field.is_required() and name not in node.spelt.values():
             required.append(name)
+    properties |= {spelling: properties[name] for spelling, name in node.spelt.items()}
+    either = {"anyOf": [{"required": [name]} for pair in node.spelt.items() for name in pair]} if node.spelt else {}
     return {
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **either,
     }
 
 

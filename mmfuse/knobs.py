@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
-RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen")
+RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen", "pool")
 """Knobs of the plan's lines; no part may have one of these names."""
 
 
@@ -20,6 +20,8 @@ class Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
     written: ClassVar[str] = "a table"
     """What it is in TOML, for messages."""
+    spelt: ClassVar[dict[str, str]] = {}
+    """{another spelling of a knob: the knob}; the node itself takes it for the knob."""
 
 
 class Part(Node):

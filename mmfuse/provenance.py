@@ -38,8 +38,9 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
     rows = cases.rows(index)
     for modality in cases.card.modalities.values():
         if modality.is_image:
+            alone, _ = rows.apart(modality.columns)
             for column in modality.columns:
-                paths = [path for path in rows.paths(column) if path is not None]
+                paths = [path for path in alone.paths(column) if path is not None]
                 found.update(key for key in content_keys(paths) if key)
     return np.array(sorted(found), dtype="U64")
 

@@ -159,6 +159,13 @@ class EncoderLine(Line):
     """Factor on `training.lr` for this encoder."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Further factor for each of the encoder's stages below its top one; 1: all stages learn alike."""
+    pool: Literal["mean", "max", "attention"] = "mean"
+    """How the vectors of several images of one case become one; `attention` learns, and starts as the mean."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether labels are in the vectors that it gives."""
+        return self.frozen is not True or self.pool == "attention"
 
 
 class NetworkSection(Node):

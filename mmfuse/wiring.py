@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.metrics import read_rule
-from mmfuse.parts import DecisionFusion, Metric, Modality, SecondStage
+from mmfuse.parts import DecisionFusion, Metric, Modality, SecondStage, refuse_set
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
 
 FUSED = "fused"
@@ -221,6 +221,9 @@ def _check_network(
         lacks = network.fusion.lacks({name: line.part.gives for name, (_, line) in encoders.items()})
         for objection in objections or lacks:
             faults.add("network.fusion", objection)
+        for name in encoders:
+            if spec.card.modalities[name].several:
+                refuse_set(network.fusion, name, faults)
     if network.head != "" and not spec.card.labels:
         faults.add("network.head", "the card has no labels", "labels for the head to answer", "add [labels]")
 
@@ -278,17 +281,13 @@ def _decisions(
         for modality in features:
             encoded = encoders.get(modality)
             given = spec.card.modalities[modality]
-            if isinstance(given, Modality) and given.is_image and (encoded is None or encoded[1].frozen is not True):
-                found = (
-                    f"'{modality}' is an image whose encoder learns"
-                    if encoded
-                    else f"'{modality}' is an image that no encoder reads"
-                )
+            if isinstance(given, Modality) and given.is_image and (encoded is None or encoded[1].learns):
+                how = "whose encoder learns (so does pool = 'attention')" if encoded else "that no encoder reads"
                 faults.add(
                     f"{where}.features",
-                    found,
+                    f"'{modality}' is an image {how}",
                     "tables, vectors, or images with a frozen encoder",
-                    "frozen = true, or read its side head",
+                    "frozen = true and pool = 'mean' or 'max', or read its side head",
                 )
         above.append(name)
         wired.append(decision)

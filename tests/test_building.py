@@ -98,7 +98,7 @@ def test_a_part_that_is_not_here_is_one_fault(part):
 
 def test_knobs_of_the_line_are_refused_where_they_say_nothing():
     _, faults = faults_of(NetworkSection, {"encoders": {"x": {"use": "linear", "reads": ["y"]}}})
-    knobs = "knobs of this line: ['frozen', 'share', 'weights']"
+    knobs = "knobs of this line: ['frozen', 'layer_decay', 'lr', 'pool', 'share', 'weights']"
     assert faults == [("here.encoders.x.reads", "`reads` says nothing here", knobs)]
 
 

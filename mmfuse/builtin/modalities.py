@@ -6,7 +6,7 @@ All that is fitted (medians, scales, categories) is learnt from the rows that `f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,12 +23,16 @@ Column = Annotated[str, Field(min_length=1)]
 
 
 class Image(Modality):
-    """A photograph or scan: JPEG, PNG, TIFF, BMP or WebP, 8 or 16 bit, in any colours."""
+    """A photograph or scan: JPEG, PNG, TIFF, BMP or WebP, 8 or 16 bit, in any colours; one a case, or several."""
 
     reader: ClassVar[type[Reader]] = ImageReader
+    spelt: ClassVar[dict[str, str]] = {"columns": "column"}
 
-    column: Column
-    """The column of paths, relative to the card's root."""
+    column: Column | Annotated[tuple[Column, ...], Field(min_length=1)]
+    """The column of paths, relative to the card's root. `columns = ["first", "second"]`: a set of images a case, as are
+    several paths in a cell (`a.jpg;b.jpg`). Each that is there is encoded, their vectors are pooled (`pool` on the
+    encoder's line).
+    """
     size: Side | tuple[Side, Side] = 224
     """What the encoder sees, in pixels: the side of a square, or (height, width)."""
     steps: tuple[Step, ...] = ()
@@ -42,13 +46,36 @@ class Image(Modality):
     max_pixels: Annotated[int, Field(ge=1, le=178_956_970)] = 80_000_000
     """Larger images are refused before they are decoded: a small file may unpack to more than memory holds."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plural(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote
+        if not isinstance(given, dict) or "columns" not in given:
+            return given
+        if "column" in given:
+            raise ValueError("`column` and `columns` are one knob; leave one of them out")
+        columns = given["columns"]
+        if isinstance(columns, str):
+            raise ValueError(f"`columns` is a list; write columns = ['{columns}'], or column = '{columns}'")
+        return {name: value for name, value in given.items() if name != "columns"} | {"column": columns}
+
+    @model_validator(mode="after")
+    def _names_columns_once(self) -> Self:
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if twice:
+            raise ValueError(f"columns {', '.join(twice)} are named twice; name each column of images once")
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.column,)
+        return (self.column,) if isinstance(self.column, str) else self.column
 
     @property
     def is_image(self) -> bool:
         return True
+
+    @property
+    def several(self) -> bool:
+        return len(self.columns) > 1
 
     def fit(self, rows: Rows) -> ImageReader:
         """Learns nothing: the knobs say it all."""

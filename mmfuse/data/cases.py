@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Index = Any
 """Whatever NumPy takes as an index of one axis: positions, a mask, a slice."""
 
+SET_SIGN = ";"
+"""Between the paths of one cell: several images of one case."""
+
 
 class Rows:
     """What a Modality and a Reader see of some cases: no label columns, no columns that the card marks."""
@@ -93,6 +96,22 @@ class Rows:
         check_paths(self._table, column, self.root, faults, self.ids)
         faults.raise_as(TableError)
         return tuple(None if cell is None else resolve(cell, self.root) for cell in cells)
+
+    def apart(self, columns: Iterable[str]) -> tuple[Rows, NDArray[np.int64]]:
+        """One row for each path in these columns (in a cell, `;` stands between several), where the other columns of
+        them are empty; and (rows,) the position of the row that it comes from, ascending."""
+        cells = {column: self.text(column) for column in columns}
+        found = [
+            (i, column, piece.strip())
+            for i in range(len(self))
+            for column, texts in cells.items()
+            for piece in (texts[i] or "").split(SET_SIGN)
+            if piece.strip()
+        ]
+        of = np.array([i for i, _, _ in found], dtype=np.int64)
+        alone = {name: [piece if name == column else None for _, column, piece in found] for name in cells}
+        taken = self.take(of)
+        return Rows(taken.ids, taken._table.with_columns(alone), self.root, self._refused), of
 
     def where(self, index: int, column: str = "") -> str:
         """`FILE, row N (id ID), column NAME`, for messages."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mmfuse.data.cache import Made, Store
 from mmfuse.data.cases import Cases, Rows
 from mmfuse.data.contents import content_key, content_keys
+from mmfuse.data.weighing import case_weights
 from mmfuse.data.workers import in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
@@ -49,6 +50,8 @@ class Block:
         """(n,) a key of each case's content; empty where it is absent."""
         self.present: NDArray[np.bool_] = self.keys != ""
         """(n,)."""
+        self.of = np.arange(len(self.keys))
+        """(rows,) the case of each row: itself."""
         self._gather = gather
 
     @classmethod
@@ -67,6 +70,15 @@ class Block:
         known = [key if slot >= 0 else "" for key, slot in zip(keys, slots.tolist(), strict=True)]
         return cls(store.shape, store.dtype, known, lambda index: store.take(slots[index]))
 
+    @property
+    def rows(self) -> Block:
+        """What is encoded, row by row: itself."""
+        return self
+
+    def places(self, index: NDArray[np.integer]) -> tuple[NDArray[np.integer], None]:
+        """The rows of the cases at `index`, one each."""
+        return index, None
+
     def __len__(self) -> int:
         return len(self.keys)
 
@@ -79,18 +91,42 @@ class Block:
         return np.ascontiguousarray(self._gather(np.arange(len(self))[index]))
 
 
-def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block]:
+class Sets:
+    """One modality of n cases that hold several rows, or none. Their order within a case is that of their content, so
+    that it never matters how a table lists them."""
+
+    def __init__(self, rows: Block, of: NDArray[np.int64], cases: int) -> None:
+        """`of` (rows,) is the case of each row, ascending; absent rows belong to none."""
+        self.rows, self.of = rows, of
+        here = np.flatnonzero(rows.present)
+        self._order = here[np.lexsort((rows.keys[here], of[here]))]
+        self._ends = np.searchsorted(of[self._order], np.arange(cases + 1))
+        self.present: NDArray[np.bool_] = np.diff(self._ends) > 0
+        """(n,) whether the case has any."""
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def places(self, index: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+        """The rows of the cases at `index`, and of each which of these cases it belongs to, ascending."""
+        parts = [self._order[self._ends[case] : self._ends[case + 1]] for case in index.tolist()]
+        return np.concatenate([self._order[:0], *parts]), np.repeat(np.arange(len(parts)), [*map(len, parts)])
+
+
+def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block | Sets]:
     """Each modality of these cases. Images come from the cache and are put there first where they are new.
 
     Raises: TableError naming rows, columns and files; PartError if a reader does not keep its word; RunError if the
     cache cannot be written.
     """
-    rows, blocks, faults = cases.rows(), {}, Faults()
+    rows, blocks, faults = cases.rows(), dict[str, Block | Sets](), Faults()
     for name, reader in readers.items():
         try:
-            files = reader.files(rows)
-            given = (name, reader, rows)
-            blocks[name] = _from_files(*given, files, watch) if files else _from_rows(*given, watch)
+            apart = reader.apart(rows)
+            given = (name, reader, rows if apart is None else apart[0])
+            files = reader.files(given[2])
+            block = _from_files(*given, files, watch) if files else _from_rows(*given, watch)
+            blocks[name] = block if apart is None else Sets(block, apart[1], len(rows))
         except TableError as error:
             faults.extend(error.faults)
     faults.raise_as(TableError)
@@ -98,12 +134,14 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
 
 
 def column_faults(cases: Cases, names: Iterable[str]) -> Faults:
-    """What keeps these modalities from being read, images left out: words among numbers, vectors that are not there.
+    """What keeps these modalities from being read, images left out (words among numbers, vectors that are not there),
+    and what is wrong with case weights.
 
     Found by reading all cases once, so that nothing learns for hours before it.
     """
     modalities = {name: cases.card.modalities[name] for name in names}
     rows, faults = cases.rows(), Faults()
+    _gather(faults, case_weights, cases)
     for modality in modalities.values():
         if not modality.is_image and len(rows):
             _gather(faults, _fitted_and_read, modality, rows)

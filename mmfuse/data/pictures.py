@@ -17,7 +17,7 @@ from mmfuse.errors import Fault, TableError
 from mmfuse.events import Meter, Watch
 
 if TYPE_CHECKING:
-    from mmfuse.data.cases import Cases
+    from mmfuse.data.cases import Cases, Rows
     from mmfuse.parts import Modality
 
 
@@ -29,6 +29,8 @@ class _Use(NamedTuple):
     case: int
     column: str
     path: Path
+    row: int
+    """Among those that the modality's reader is asked for."""
 
 
 def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
@@ -39,11 +41,11 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
     images = {name: modality for name, modality in cases.card.modalities.items() if modality.is_image}
     for name, modality in images.items():
         try:
-            uses = _uses(cases, modality)
+            rows, uses = _uses(cases, modality)
         except TableError as error:  # cells that name no one file
             findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in error.faults]
             continue
-        faults, blank = _looked_at(cases, name, modality, uses, watch)
+        faults, blank = _looked_at(rows, name, modality, uses, watch)
         findings += [*_unreadable(name, modality, uses, faults), *_blank(cases, name, uses, blank)]
         sound = [use for use in uses if use.path not in faults]
         for use, key in zip(sound, content_keys([use.path for use in sound]), strict=True):
@@ -51,27 +53,29 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
     return findings + _shared(cases, split, [uses for key, uses in same.items() if key])
 
 
-def _uses(cases: Cases, modality: Modality) -> list[_Use]:
-    """Which file each case has. Raises: TableError as the modality's reader does."""
+def _uses(cases: Cases, modality: Modality) -> tuple[Rows, list[_Use]]:
+    """Rows of one image each at most, and which files each case has. Raises: TableError as the modality's reader
+    does."""
     rows = cases.rows()
-    files = modality.fit(rows).files(rows)
-    column = ", ".join(modality.columns)
-    return [_Use(i, column, path) for i, path in enumerate(files) if path is not None]
+    reader, column = modality.fit(rows), ", ".join(modality.columns)
+    alone, of = reader.apart(rows) or (rows, np.arange(len(rows)))
+    files = enumerate(reader.files(alone))
+    return alone, [_Use(int(of[i]), column, path, i) for i, path in files if path is not None]
 
 
 def _looked_at(
-    cases: Cases, name: str, modality: Modality, uses: list[_Use], watch: Watch
+    rows: Rows, name: str, modality: Modality, uses: list[_Use], watch: Watch
 ) -> tuple[dict[Path, Fault], set[Path]]:
     """{file: what its reader says against it}, and the files that show one colour. A modality that goes on without
     such files is asked for its reason."""
-    rows, first = cases.rows(), {use.path: use.case for use in reversed(uses)}
+    first = {use.path: use.row for use in reversed(uses)}
     if "on_error" in type(modality).model_fields:
         modality = modality.model_copy(update={"on_error": "raise"})
     reader, meter = modality.fit(rows), Meter(watch, f"checking {name}", len(first))
 
-    def look(case: int) -> Fault | bool:
+    def look(row: int) -> Fault | bool:
         try:
-            pixels, present = reader.read(rows.take(np.array([case])))
+            pixels, present = reader.read(rows.take(np.array([row])))
         except TableError as error:
             return error.faults[0]
         return bool(present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)

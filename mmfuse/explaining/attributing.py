@@ -92,7 +92,7 @@ def grad_cam(subject: Subject, modality: str, source: str, column: int, part: sl
     method = captum().LayerGradCam(_asked(subject, (modality,), source, column, part), layer)
     with torch.enable_grad(), _no_inplace(subject.network):
         found = method.attribute((subject.inputs[modality].clone(),), relu_attributions=True)
-    return found[0, 0].detach().cpu()  # type: ignore[no-any-return]
+    return found[subject.names([subject.modality(modality)]).index(modality), 0].detach().cpu()  # type: ignore[no-any-return]
 
 
 def last_map(subject: Subject, modality: str) -> nn.Module | None:
@@ -106,7 +106,9 @@ def last_map(subject: Subject, modality: str) -> nn.Module | None:
             seen.clear()  # from here on it works on tokens: the map before them is that of patches alone
 
     learns = [
-        module for module in subject.network.encoder(modality).modules() if any(True for _ in module.parameters())
+        module
+        for module in subject.network.encoder(subject.modality(modality)).modules()
+        if any(True for _ in module.parameters())
     ]
     hooks = [module.register_forward_hook(look) for module in learns]  # a picture of changed colours is no map
     try:

@@ -55,6 +55,7 @@ class Overlay:
     """A map over one picture, to be stretched over it."""
 
     modality: str
+    """Of several images of a case: `MODALITY NUMBER`, as the table lists them."""
     kind: str
     map: Floats
     """(height, width), non-negative; attributions may be negative: there the class was spoken against."""
@@ -83,7 +84,7 @@ class Explanation:
     case: str
     targets: tuple[Target, ...]
     pictures: dict[str, NDArray[np.uint8]]
-    """{image modality: (height, width, 3)} as read; absent ones are not in it."""
+    """{image modality, or `MODALITY NUMBER`: (height, width, 3)} as read; absent ones are not in it."""
     overlays: tuple[Overlay, ...]
     bars: tuple[Bars, ...]
     matrices: dict[str, Floats]
@@ -163,14 +164,15 @@ class _Asked:
         overlays = [Overlay(m, kind, value, None, LOOKED) for m, by in maps.items() for kind, value in by.items()]
         if self.question.method in (GRADIENTS, CAM):
             overlays = []
-        bare = {m for m in reads if m in self.images} - {overlay.modality for overlay in overlays}
+        pictured = subjects[0].names(m for m in subjects[0].modalities if m in self.images)
+        bare = {*pictured} & {*subjects[0].names(reads)} - {overlay.modality for overlay in overlays}
         bars: list[Bars] = []
         for target in targets if self.attributes else ():
-            more, some = self._attributed(subjects, reads, bare, target)
+            more, some = self._attributed(subjects, subjects[0].names(reads), bare, target)
             overlays, bars = overlays + more, bars + some
         if self.question.deletion:
             overlays = self._deleted(subjects, overlays, targets)
-        pictures = {m: _picture(subjects[0].inputs[m]) for m in subjects[0].modalities if m in self.images}
+        pictures = {name: _picture(subjects[0].inputs[name]) for name in pictured}
         return Explanation(case, targets, pictures, tuple(overlays), tuple(bars), matrices)
 
     def _reads(self, subject: Subject, case: str) -> tuple[str, ...]:
@@ -224,7 +226,8 @@ class _Asked:
         for m in sorted(bare):
             mean = np.mean([_numbers(by[m]).sum(axis=0) for by in given], axis=0)
             overlays.append(Overlay(m, GRADIENTS, mean, target, told))
-        bars = [self._bars(m, [_numbers(by[m]) for by in given], target) for m in reads if m not in self.images]
+        tables = [m for m in reads if subjects[0].modality(m) not in self.images]
+        bars = [self._bars(m, [_numbers(by[m]) for by in given], target) for m in tables]
         return overlays, [some for some in bars if len(some.names)]
 
     def _bars(self, modality: str, values: list[Floats], target: Target) -> Bars:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from mmfuse.net.batches import NetworkData, read_batch
 from mmfuse.net.features import Outputs, levels_of
-from mmfuse.net.network import FusionNetwork, Levels
+from mmfuse.net.network import FusionNetwork
+from mmfuse.net.sets import Several
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -25,39 +26,75 @@ NOTHING: Mapping[str, Tensor] = {}
 
 
 class Subject:
-    """One case as one network reads it. Tensors are (1, …), on the network's device."""
+    """One case as one network reads it. Tensors are (1, …), on the network's device.
+
+    Where the case has several images of a modality, each is an input by itself, `MODALITY NUMBER`, numbered as the
+    table lists them.
+    """
 
     def __init__(self, network: FusionNetwork, data: NetworkData, position: int) -> None:
         """`network` is one of `see_through`; `data` knows no features beforehand."""
         self.network = network
-        batch = read_batch(data, np.array([position])).to(next(network.parameters()).device)
-        self.inputs: dict[str, Tensor] = batch.inputs
+        index = np.array([position])
+        batch = read_batch(data, index).to(next(network.parameters()).device)
+        self.inputs: dict[str, Tensor] = {}
         self.present: dict[str, Tensor] = batch.present
-        self._known: dict[str, Levels] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        for modality, given in batch.inputs.items():
+            if isinstance(given, Tensor):
+                found = {modality: given}
+            else:
+                block = data.blocks[modality]
+                numbers = block.places(index)[0] - np.searchsorted(block.of, position) + 1
+                found = {f"{modality} {n}": given.rows[i : i + 1] for i, n in enumerate(numbers.tolist())}
+            self.inputs |= found
+            self._names[modality] = tuple(found)
+        self._known: dict[str, Mapping[str, Tensor]] = {}
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """That the case has."""
         return tuple(modality for modality, mask in self.present.items() if bool(mask.all()))
 
+    def names(self, modalities: Iterable[str]) -> tuple[str, ...]:
+        """The inputs of these modalities."""
+        return tuple(name for modality in modalities for name in self._names[modality])
+
+    def modality(self, name: str) -> str:
+        """The modality of an input."""
+        return next(modality for modality, names in self._names.items() if name in names)
+
     def outputs(self) -> Outputs:
         """What the network gives for the case as it was read."""
-        return self.network(self.inputs, self.present)  # type: ignore[no-any-return]  # torch's __call__
+        return self.network(self._joined(self.inputs, 1), self.present)  # type: ignore[no-any-return]  # torch's __call__
 
     def changed(self, inputs: Mapping[str, Tensor]) -> Outputs:
-        """What it gives with `inputs` {modality: (copies, *shape)} in the place of what was read; the encoders of the
-        others do not run again, and no gradient reaches them."""
+        """What it gives with `inputs` {name: (copies, *shape)} in the place of what was read; the encoders of the other
+        modalities do not run again, and no gradient reaches them."""
         if not self._known:
             with torch.no_grad():
                 self._known = {m: levels_of(features) for m, features in self.outputs().features.items()}
         copies = max(len(tensor) for tensor in inputs.values())
+        given = self._joined(inputs, copies)
         known = {
             m: {level: tensor.expand(copies, *tensor.shape[1:]) for level, tensor in levels.items()}
             for m, levels in self._known.items()
-            if m not in inputs
+            if m not in given
         }
         present = {m: mask.expand(copies) for m, mask in self.present.items()}
-        return self.network(inputs, present, known)  # type: ignore[no-any-return]
+        return self.network(given, present, known)  # type: ignore[no-any-return]
+
+    def _joined(self, inputs: Mapping[str, Tensor], copies: int) -> dict[str, Tensor | Several]:
+        """{modality: its inputs} of those that any of `inputs` belongs to; its other images are as they were read."""
+        joined: dict[str, Tensor | Several] = {}
+        for modality, names in self._names.items():
+            if names == (modality,) and modality in inputs:
+                joined[modality] = inputs[modality]
+            elif any(name in inputs for name in names):
+                all_of = [inputs.get(name, self.inputs[name]) for name in names]
+                rows = torch.stack([one.expand(copies, *one.shape[1:]) for one in all_of], dim=1).flatten(0, 1)
+                joined[modality] = Several(rows, torch.arange(copies).repeat_interleave(len(names)))
+        return joined
 
     def log_p(self, source: str, part: slice, inputs: Mapping[str, Tensor] = NOTHING) -> Tensor:
         """(copies, classes of one label) log-probabilities by a source of the network; `part` are the label's
@@ -73,6 +110,7 @@ def see_through(network: FusionNetwork) -> FusionNetwork:
     twin.keys = {m: f"encoder {i}" for i, m in enumerate(network.modalities)}
     encoders = {twin.keys[m]: _twin(network.encoder(m)) for m in network.modalities}
     twin.encoders = nn.ModuleDict(encoders)
+    twin.pools = nn.ModuleDict({twin.keys[m]: network.pools[network.keys[m]] for m in network.modalities})
     return twin.eval()
 
 

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch, NetworkData, in_order, read_batch
-from mmfuse.net.freezing import run_frozen
+from mmfuse.net.network import NOTHING, FusionNetwork, encoded
 from mmfuse.net.presence import Present
+from mmfuse.net.sets import Several
 from mmfuse.net.working import answering_batch, answers
 
 
@@ -27,9 +28,9 @@ class Reading(NamedTuple):
 
     ids: NDArray[np.str_]
     """(batch,) of the cases: a random change is drawn from a seed of the case's id, never of its place in a batch."""
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor | Several]
     """{modality: (batch, *shape) float, on the device}; images in [0, 1], tables and vectors as their reader scales
-    them; zeros where absent."""
+    them; zeros where absent. `Several` where cases hold several images."""
     present: dict[str, Tensor]
     """{modality: (batch,) bool, on the CPU} who has it."""
 
@@ -54,24 +55,22 @@ def altered_batch(batch: Batch, ids: NDArray[np.str_], alter: Alter) -> Batch:
 
 
 def altered_vectors(
-    encoder: nn.Module, modality: str, data: NetworkData, alter: Alter, *, width: int, precision: str, batch: int
+    network: FusionNetwork, modality: str, data: NetworkData, alter: Alter, batch: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """((n, width) vectors of a frozen encoder that read altered inputs, (n,) present); zeros where absent. `data` knows
     no features beforehand."""
-    device = next((tensor.device for tensor in encoder.state_dict().values()), torch.device("cpu"))
+    device, width = next(network.parameters()).device, network.widths[modality]
     images = modality in data.images
     jobs = in_order(np.arange(len(data)), answering_batch(batch, device, images))
 
-    def vectors(module: nn.Module, given: Batch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def vectors(module: FusionNetwork, given: Batch) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         changed = altered_batch(given.to(device), data.ids, alter)
         who = Present(changed.present[modality], device)
-        out = torch.zeros(len(given), width, device=device)
-        if who.count:
-            made = run_frozen(module, who.gather(changed.inputs[modality]), precision)
-            out = who.spread(made.vector.float(), 0.0)
+        made = encoded(module, modality, changed.inputs, NOTHING, who)
+        out = torch.zeros(len(given), width) if made is None else who.spread(made.vector.float(), 0.0)
         return out.cpu().numpy(), changed.present[modality].cpu().numpy()
 
-    found = list(answers(encoder, lambda some: read_batch(data, some), vectors, jobs, device, images))
+    found = list(answers(network, lambda some: read_batch(data, some), vectors, jobs, device, images))
     if not found:
         return np.zeros((0, width), np.float32), np.zeros(0, bool)
     return np.concatenate([some for some, _ in found]), np.concatenate([there for _, there in found])

@@ -12,6 +12,7 @@ from mmfuse.events import Meter, Watch, silent
 from mmfuse.net.altering import Alter, altered_batch
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
 from mmfuse.net.network import FusionNetwork
+from mmfuse.net.sets import changed_rows
 from mmfuse.net.views import IDENTITY, VIEWS
 from mmfuse.net.working import answering_batch, answers
 
@@ -44,7 +45,8 @@ def answer(
         if altered is not None:
             on_device = altered_batch(on_device, data.ids, altered)
         for i, view in enumerate(views):
-            inputs = {m: VIEWS[view](t) if m in data.images else t for m, t in on_device.inputs.items()}
+            images = {m: changed_rows(on_device.inputs[m], VIEWS[view]) for m in data.images if m in on_device.inputs}
+            inputs = {**on_device.inputs, **images}
             outputs = module(inputs, on_device.present, on_device.known_of(view))
             for source, scores in outputs.scores.items():
                 found[source][i] = scores.logits.cpu().numpy()

@@ -11,18 +11,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from mmfuse.data.inputs import read_inputs
+from mmfuse.data.inputs import Sets, read_inputs
+from mmfuse.errors import Faults, SpecError
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
 from mmfuse.net.batches import NetworkData
 from mmfuse.net.embeddings import bytes_of, frozen_features
 from mmfuse.net.features import VECTOR, level_shapes
-from mmfuse.net.network import FusionNetwork
+from mmfuse.net.network import FusionNetwork, encoded
+from mmfuse.net.presence import Present
+from mmfuse.net.sets import Several
 from mmfuse.net.sights import FixedDraws, Sight
 from mmfuse.net.views import IDENTITY
-from mmfuse.parts import Reader
+from mmfuse.parts import Reader, refuse_set
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
@@ -59,16 +63,24 @@ class Assembler:
 
     def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> None:
         self._spec, self._wiring, self._cases, self._watch = spec, wiring, cases, watch
-        self._blocks: dict[str, list[tuple[Reader, Block]]] = {}
+        self._blocks: dict[str, list[tuple[Reader, Block | Sets]]] = {}
         self._features: dict[tuple[str, int, str, tuple[str, ...]], dict[str, Block]] = {}
         self._told: set[str] = set()
 
-    def blocks(self, readers: Mapping[str, Reader]) -> dict[str, Block]:
-        """{modality: all cases, as its reader reads them}."""
+    def blocks(self, readers: Mapping[str, Reader]) -> dict[str, Block | Sets]:
+        """{modality: all cases, as its reader reads them}.
+
+        Raises: SpecError where the fusion reads maps or tokens of cases that hold several images.
+        """
         new = {m: reader for m, reader in readers.items() if self._held(m, reader) is None}
         for modality, block in read_inputs(new, self._cases, self._watch).items() if new else ():
             self._blocks.setdefault(modality, []).append((new[modality], block))
         found = {modality: self._held(modality, reader) for modality, reader in readers.items()}
+        section, faults = self._spec.plan.network, Faults()
+        for modality, held in found.items():
+            if isinstance(held, Sets) and section != "" and section.fusion != "":
+                refuse_set(section.fusion, modality, faults)
+        faults.raise_as(SpecError)
         return {modality: block for modality, block in found.items() if block is not None}
 
     def data(
@@ -84,10 +96,12 @@ class Assembler:
         for m in frozen:
             sights[m] = [Sight(view) for view in dict.fromkeys((IDENTITY, *(views if m in images else ())))]
             if m in drawn and learns is not None:
-                sights[m].append(FixedDraws(self._wiring, m, copies, self._cases.ids.tolist(), learns))
-        kept = self._kept(network, {m: blocks[m] for m in frozen}, sights)
+                of = blocks[m].of
+                ids, learnt = self._cases.ids[of].tolist(), np.flatnonzero(np.isin(of, learns))
+                sights[m].append(FixedDraws(self._wiring, m, copies, ids, learnt))
+        kept = self._kept(network, {m: blocks[m].rows for m in frozen}, sights)
         known = {
-            m: {sight.name: self.features(network, m, readers[m], blocks[m], sight) for sight in sights[m]}
+            m: {sight.name: self.features(network, m, readers[m], blocks[m].rows, sight) for sight in sights[m]}
             for m in kept
         }
         still = frozenset(frozen) - {m for m in drawn if m not in kept}
@@ -128,10 +142,18 @@ class Assembler:
         return self._features[key]
 
     def vectors(
-        self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str
+        self, network: FusionNetwork, modality: str, reader: Reader, block: Block | Sets, view: str
     ) -> NDArray[np.float32]:
-        """(n, width) vectors of a frozen encoder."""
-        return self.features(network, modality, reader, block, Sight(view), (VECTOR,))[VECTOR].take(slice(None))
+        """(n, width) vectors of a frozen encoder; zeros where the modality is absent."""
+        rows, of = block.places(np.arange(len(block)))
+        found = self.features(network, modality, reader, block.rows, Sight(view), (VECTOR,))[VECTOR].take(rows)
+        if of is None:
+            return found
+        who = Present(torch.from_numpy(block.present), torch.device("cpu"))
+        known = {modality: {VECTOR: Several(torch.from_numpy(found), torch.from_numpy(of))}}
+        made = encoded(network, modality, {}, known, who)
+        empty = np.zeros((len(block), found.shape[1]), np.float32)
+        return empty if made is None else who.spread(made.vector, 0.0).numpy()
 
     def _kept(
         self, network: FusionNetwork, blocks: Mapping[str, Block], sights: Mapping[str, Sequence[Sight]]
@@ -155,7 +177,7 @@ class Assembler:
             self._told.add(text)
             self._watch(Notice(text))
 
-    def _held(self, modality: str, reader: Reader) -> Block | None:
+    def _held(self, modality: str, reader: Reader) -> Block | Sets | None:
         return next((block for other, block in self._blocks.get(modality, ()) if same(other, reader)), None)
 
 

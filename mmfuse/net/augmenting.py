@@ -4,12 +4,14 @@ device."""
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
+from mmfuse.net.sets import Several, changed_rows
 from mmfuse.wiring import Wiring
 
 
@@ -29,13 +31,17 @@ class Augmenter:
     def change(self, batch: Batch, generator: torch.Generator) -> None:
         """Puts changed images into `batch.inputs`; rows where the modality is absent or hidden stay as they are. Each
         line draws for all cases of the batch, whoever is present, so that a case's draw does not depend on its
-        neighbours."""
+        neighbours; several images of a case share it."""
         for name, module, modalities in self._lines:
             draw = module.draw(len(batch), generator)  # type: ignore[operator]  # the role's contract
             for modality in modalities:
-                rows = batch.present[modality].nonzero()[:, 0]
+                given, there, own = batch.inputs[modality], batch.present[modality], draw
+                if isinstance(given, Several):
+                    there, own = given.per_case(there), {key: given.per_case(value) for key, value in draw.items()}
+                rows = there.nonzero()[:, 0]
                 if len(rows):
-                    batch.inputs[modality] = changed(name, module, batch.inputs[modality], rows, draw)
+                    change = partial(changed, name, module, rows=rows, draw=own)
+                    batch.inputs[modality] = changed_rows(given, change)
 
 
 def changed(name: str, module: nn.Module, images: Tensor, rows: Tensor, draw: dict[str, Tensor]) -> Tensor:

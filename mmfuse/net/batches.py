@@ -16,12 +16,16 @@ from torch import Tensor
 
 from mmfuse.labels import Ints
 from mmfuse.net.features import VECTOR
+from mmfuse.net.sets import Several, changed_rows
 from mmfuse.net.views import DRAWS, IDENTITY
 
 if TYPE_CHECKING:
-    from mmfuse.data.inputs import Block
+    from mmfuse.data.inputs import Block, Sets
 
 Index = NDArray[np.integer]
+Views = Mapping[str, Mapping[str, "Block"]]
+Places = tuple[Index, Index | None]
+"""Rows, and of each the case that it belongs to, as `Sets.places` gives them."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class NetworkData:
 
     ids: NDArray[np.str_]
     targets: Ints
-    blocks: Mapping[str, Block]
+    blocks: Mapping[str, Block | Sets]
     """Of every encoded modality."""
     images: frozenset[str]
     """The modalities that views and augmentations apply to."""
-    known: Mapping[str, Mapping[str, Mapping[str, Block]]] = field(default_factory=dict)
-    """{modality: {view: {level: block}}} known features of frozen encoders; their inputs are not read."""
+    known: Mapping[str, Views] = field(default_factory=dict)
+    """{modality: {view: {level: block}}} known features of frozen encoders, row by row; their inputs are not read."""
     still: frozenset[str] = frozenset()
     """The modalities that augmentations leave alone: their encoders are frozen."""
     picks: Ints | None = None
@@ -50,7 +54,8 @@ class NetworkData:
 
     def picked(self, rng: np.random.Generator) -> NetworkData:
         """The same for one epoch: of each case one of its known views, the same one in all modalities."""
-        counts = {len(next(iter(by[DRAWS].values()))) // len(self) for by in self.known.values() if DRAWS in by}
+        looks = [(by[DRAWS][VECTOR], by[IDENTITY][VECTOR]) for by in self.known.values() if DRAWS in by]
+        counts = {len(drawn) // max(len(plain), 1) for drawn, plain in looks}
         return replace(self, picks=rng.integers(0, 1 + max(counts), len(self))) if counts else self
 
     @property
@@ -72,8 +77,8 @@ class Batch:
     def __init__(
         self,
         index: Index,
-        inputs: dict[str, Tensor],
-        known: dict[str, dict[str, dict[str, Tensor]]],
+        inputs: dict[str, Tensor | Several],
+        known: dict[str, dict[str, dict[str, Tensor | Several]]],
         present: dict[str, Tensor],
         targets: Tensor,
     ) -> None:
@@ -91,21 +96,28 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """On the device, as floats."""
-        inputs = {modality: to_floats(tensor.to(device, non_blocking=True)) for modality, tensor in self.inputs.items()}
+
+        def floats(tensor: Tensor) -> Tensor:
+            return to_floats(tensor.to(device, non_blocking=True))
+
+        inputs = {modality: changed_rows(given, floats) for modality, given in self.inputs.items()}
         known = {
             modality: {view: _on(device, levels) for view, levels in views.items()}
             for modality, views in self.known.items()
         }
         return Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
 
-    def known_of(self, view: str) -> dict[str, dict[str, Tensor]]:
+    def known_of(self, view: str) -> dict[str, dict[str, Tensor | Several]]:
         """Known features by modality and level; those of a modality that is no image are the same in all views."""
         return {modality: by[view if view in by else IDENTITY] for modality, by in self.known.items()}
 
 
-def _on(device: torch.device, levels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _on(device: torch.device, levels: Mapping[str, Tensor | Several]) -> dict[str, Tensor | Several]:
     """What was kept as float16 is worked on as float32."""
-    return {level: tensor.to(device, non_blocking=True).float() for level, tensor in levels.items()}
+    return {
+        level: changed_rows(given, lambda tensor: tensor.to(device, non_blocking=True).float())
+        for level, given in levels.items()
+    }
 
 
 def to_floats(tensor: Tensor) -> Tensor:
@@ -122,26 +134,32 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
         made = torch.from_numpy(np.ascontiguousarray(array))
         return made.pin_memory() if pin else made
 
-    inputs = {m: tensor(block.take(index)) for m, block in data.blocks.items() if m not in data.known}
+    def rows(m: str, array: NDArray) -> Tensor | Several:
+        of = places[m][1]
+        return tensor(array) if of is None else Several(tensor(array), torch.from_numpy(of))
+
+    places = {m: block.places(index) for m, block in data.blocks.items()}
+    inputs = {m: rows(m, b.rows.take(places[m][0])) for m, b in data.blocks.items() if m not in data.known}
     wanted = {m: views if m in data.images else (IDENTITY,) for m in data.known}
     known = {
-        m: {v: {level: tensor(_rows(data, by, v, level, index)) for level in by[v]} for v in wanted[m]}
+        m: {v: {level: rows(m, _rows(data, by, v, level, index, places[m])) for level in by[v]} for v in wanted[m]}
         for m, by in data.known.items()
     }
     present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
     return Batch(index, inputs, known, present, tensor(data.targets[index]))
 
 
-def _rows(data: NetworkData, known: Mapping[str, Mapping[str, Block]], view: str, level: str, index: Index) -> NDArray:
+def _rows(data: NetworkData, known: Views, view: str, level: str, index: Index, places: Places) -> NDArray:
     """Known rows of the cases at `index`; where draws were picked, of each case the one that was."""
+    plainly, (rows, of) = known[view][level], places
     if data.picks is None or view != IDENTITY or DRAWS not in known:
-        return known[view][level].take(index)
-    picks = data.picks[index]
-    out = np.zeros((len(index), *known[view][level].shape), known[view][level].dtype)
+        return plainly.take(rows)
+    picks = data.picks[index if of is None else index[of]]
+    out = np.zeros((len(rows), *plainly.shape), plainly.dtype)
     plain = np.flatnonzero(picks == 0)
     drawn = np.flatnonzero(picks)
-    out[plain] = known[view][level].take(index[plain])
-    out[drawn] = known[DRAWS][level].take((picks[drawn] - 1) * len(data) + index[drawn])
+    out[plain] = plainly.take(rows[plain])
+    out[drawn] = known[DRAWS][level].take((picks[drawn] - 1) * len(plainly) + rows[drawn])
     return out
 
 

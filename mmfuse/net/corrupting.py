@@ -1,7 +1,8 @@
 """A corruption of an image modality as a change of what was read: what a network is shown in a stress test.
 
-Each case's change is drawn from a seed of its id, modality and corruption alone: the same in every batch, and at a
-higher severity the same draw, only more of it. Like all that alters it is never learnt from (law 2).
+Each case's change is drawn from a seed of its id, modality and corruption alone: the same in every batch and for all
+its images, and at a higher severity the same draw, only more of it. Like all that alters it is never learnt from (law
+2).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from mmfuse.errors import SpecError
 from mmfuse.net.altering import Alter, Reading
+from mmfuse.net.sets import Several, changed_rows
 from mmfuse.seeds import generator
 
 
@@ -45,12 +47,17 @@ def corrupted(modality: str, name: str, corruption: Corruption, severity: int, s
         if corruption.removes:
             gone = torch.zeros_like(read.present[modality])
             return read._replace(present={**read.present, modality: gone})
-        images = read.inputs[modality]
-        changed = [
-            corruption.change(image, level, generator(seed, "stress", modality, name, case))
-            for image, case in zip(images, read.ids.tolist(), strict=True)
-        ]
-        return read._replace(inputs={**read.inputs, modality: torch.stack(changed) if changed else images})
+        given, ids = read.inputs[modality], read.ids
+        whose = ids[given.of.numpy()] if isinstance(given, Several) else ids
+
+        def spoilt(images: Tensor) -> Tensor:
+            changed = [
+                corruption.change(image, level, generator(seed, "stress", modality, name, case))
+                for image, case in zip(images, whose.tolist(), strict=True)
+            ]
+            return torch.stack(changed) if changed else images
+
+        return read._replace(inputs={**read.inputs, modality: changed_rows(given, spoilt)})
 
     return alter
 

@@ -98,7 +98,7 @@ class FittedNetwork:
             mend = nearest(modality, self.wiring.encoders)
             raise SpecError(f"no encoder reads '{modality}'", "an encoded modality", mend, "features")
         word, line = self.wiring.encoders[modality]
-        if line.frozen is not True:
+        if line.learns:
             where = f"network.encoders.{word}"
             raise SpecError(
                 f"the encoder of '{modality}' learns from labels", "a frozen encoder", "frozen = true", where
@@ -106,10 +106,8 @@ class FittedNetwork:
         member = next(iter(self.members.values()))
         inputs = Assembler(self.spec, self.wiring, cases, watch)
         if altered is not None:
-            encoder, width = member.network.encoder(modality), member.network.widths[modality]
             data, batch = inputs.unknown(member.readers), self.spec.plan.prediction.batch
-            precision = member.network.frozen_precision
-            return altered_vectors(encoder, modality, data, altered, width=width, precision=precision, batch=batch)
+            return altered_vectors(member.network, modality, data, altered, batch)
         reader = member.readers[modality]
         block = inputs.blocks({modality: reader})[modality]
         return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmfuse.errors import SpecError, placed
 from mmfuse.labels import Labels
 from mmfuse.net.features import (
+    VECTOR,
     Features,
     Fused,
     Outputs,
@@ -32,6 +33,7 @@ from mmfuse.net.freezing import hold_all, hold_named, run_frozen
 from mmfuse.net.measuring import check_head, measure_encoder, measure_fusion
 from mmfuse.net.presence import Present, single_case_safe
 from mmfuse.net.randomness import own_randomness
+from mmfuse.net.sets import POOLS, Several, gathered, pooled
 from mmfuse.net.standin import StandIn
 from mmfuse.parts import FlowShape, Head
 from mmfuse.seeds import derive
@@ -41,7 +43,7 @@ from mmfuse.wiring import FUSED, Wiring
 ENCODERS = "network.encoders"
 """Where a plan names them."""
 
-Levels = Mapping[str, Tensor]
+Levels = Mapping[str, Tensor | Several]
 """{level: (batch, …)} known features of one modality."""
 
 NOTHING: Mapping[str, Levels] = {}
@@ -77,7 +79,7 @@ class FusionNetwork(nn.Module):
         self.lines = {modality: line for modality, (_, line) in wiring.encoders.items()}
         self.keys = {m: module_key(word if line.share else m) for m, (word, line) in wiring.encoders.items()}
         """The encoder of each modality, as a key of `encoders`."""
-        self.encoders, self.standins = nn.ModuleDict(), nn.ModuleDict()
+        self.encoders, self.standins, self.pools = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         self.held: list[nn.Module] = []
         """What stays in eval mode while the rest trains, beside encoders that are frozen whole."""
         self.frozen_precision = "32-true"
@@ -121,7 +123,11 @@ class FusionNetwork(nn.Module):
                 self.held += hold_named(encoder, line.frozen, f"{where}.frozen")
             self.encoders[key] = encoder
         _refuse_unequal({m: shapes[m] for m in self.modalities if self.keys[m] == key}, where)
-        return measure_encoder(self.encoders[key], line.part, shapes[modality], where)
+        flow = measure_encoder(self.encoders[key], line.part, shapes[modality], where)
+        if key not in self.pools:
+            with seeds.of("pool", key):
+                self.pools[key] = POOLS[line.pool](flow.width)
+        return flow
 
     def standin(self, modality: str) -> StandIn:
         """What stands where the modality is absent."""
@@ -151,19 +157,19 @@ class FusionNetwork(nn.Module):
 
     def forward(
         self,
-        inputs: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor | Several],
         present: Mapping[str, Bool[Tensor, batch]],  # noqa: F821
         known: Mapping[str, Levels] = NOTHING,
     ) -> Outputs:
         """`inputs` {modality: (batch, *shape) float}; what stands at an absent row is never looked at. `known`
-        {modality: {level: (batch, …)}} are features of frozen encoders, which then do not run. Logits are float32, NaN
-        where a source abstains."""
+        {modality: {level: (batch, …)}} are features of frozen encoders, which then do not run. Both hold `Several`
+        where cases have several images. Logits are float32, NaN where a source abstains."""
         device = next(self.standins.parameters()).device
         who = {modality: Present(present[modality], device) for modality in self.modalities}
         anyone = Present(torch.stack([present[modality] for modality in self.modalities]).any(dim=0), device)
         features = {}
         for modality in self.modalities:
-            given = self._encode(modality, inputs, known, who[modality])
+            given = encoded(self, modality, inputs, known, who[modality])
             if self.training and given is not None:
                 self.standin(modality).observe(given, who[modality])
             features[modality] = self.standin(modality).fill(given, who[modality])
@@ -180,22 +186,6 @@ class FusionNetwork(nn.Module):
             views = {n: (_answer(head, v, anyone, self.columns), weight) for n, (v, weight) in fused.views.items()}
         return Outputs(scores, views, features, fused, {modality: some.mask for modality, some in who.items()})
 
-    def _encode(
-        self, modality: str, inputs: Mapping[str, Tensor], known: Mapping[str, Levels], who: Present
-    ) -> Features | None:
-        """Features of the present cases; None where there are none, and then the encoder does not run."""
-        if who.count == 0:
-            return None
-        flow = self.flows[modality]
-        if modality in known:
-            return of_levels({level: who.gather(tensor) for level, tensor in known[modality].items()}, flow, {})
-        encoder, given = self.encoder(modality), who.gather(inputs[modality])
-        if self.is_frozen(modality):
-            with torch.no_grad():
-                return as_kept(run_frozen(encoder, given, self.frozen_precision), self.reads[modality], flow)
-        with single_case_safe(encoder, who.count):
-            return as_features(encoder(given))
-
     def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
         batch = who[self.modalities[0]].batch
         if self.fusion is not None:
@@ -204,6 +194,32 @@ class FusionNetwork(nn.Module):
         if len(self.modalities) == 1:
             return Fused(features[self.modalities[0]].vector)
         return Fused(next(iter(features.values())).vector.new_zeros(batch, 0))
+
+
+def encoded(
+    network: FusionNetwork,
+    modality: str,
+    inputs: Mapping[str, Tensor | Several],
+    known: Mapping[str, Levels],
+    who: Present,
+) -> Features | None:
+    """Features of the present cases, of several images pooled; None where nobody is present, and then the encoder does
+    not run."""
+    if who.count == 0:
+        return None
+    flow, pool = network.flows[modality], network.pools[network.keys[modality]]
+    if modality in known:
+        levels = {level: gathered(given, who) for level, given in known[modality].items()}
+        made = of_levels({level: rows for level, (rows, _) in levels.items()}, flow, {})
+        return pooled(made, levels[VECTOR][1], who, pool, flow)
+    encoder, (rows, of) = network.encoder(modality), gathered(inputs[modality], who)
+    if network.is_frozen(modality):
+        with torch.no_grad():
+            made = as_kept(run_frozen(encoder, rows, network.frozen_precision), network.reads[modality], flow)
+    else:
+        with single_case_safe(encoder, len(rows)):
+            made = as_features(encoder(rows))
+    return pooled(made, of, who, pool, flow)
 
 
 class _Seeds:

@@ -28,7 +28,7 @@ class Present:
 
     def __init__(self, mask: Tensor, device: torch.device) -> None:
         rows = mask.nonzero()[:, 0]
-        self.batch, self.count = len(mask), len(rows)
+        self.batch, self.count, self.given = len(mask), len(rows), mask
         self.rows = rows.to(device, non_blocking=True)
         self.mask = mask.to(device, non_blocking=True)
 

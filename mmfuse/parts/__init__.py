@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mmfuse.knobs import Part
 from mmfuse.parts.inputs import Adapter, Bools, Bytes, Modality, Reader, Step, Tidy
-from mmfuse.parts.network import Augmentation, Encoder, FeatureFusion, FlowShape, Head, Loss, Pretext
+from mmfuse.parts.network import Augmentation, Encoder, FeatureFusion, FlowShape, Head, Loss, Pretext, refuse_set
 from mmfuse.parts.outcomes import DecisionFusion, Metric, Rule, SecondStage
 
 ROLES: tuple[type[Part], ...] = (
@@ -20,4 +20,5 @@ ROLES: tuple[type[Part], ...] = (
 __all__ = [
     "ROLES", "Adapter", "Augmentation", "Bools", "Bytes", "DecisionFusion", "Encoder", "FeatureFusion", "FlowShape",
     "Head", "Loss", "Metric", "Modality", "Part", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
+    "refuse_set",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 
 
 class Reader(Learnt):
@@ -42,6 +43,12 @@ class Reader(Learnt):
         Raises: TableError naming row, column and file.
         """
         raise NotImplementedError
+
+    def apart(self, rows: Rows) -> tuple[Rows, Ints] | None:
+        """Where a case may hold several: a row each (see `Rows.apart`), which `read` and `files` are then asked of, and
+        (rows,) the position of its case, ascending; the network pools what its encoder makes of them. None: one a case.
+        """
+        return None
 
     def flags(self, rows: Rows) -> tuple[str, ...]:
         """(n,) what in each row training never saw (a category, a number out of range); empty where nothing is odd."""
@@ -77,6 +84,11 @@ class Modality(Part):
     @property
     def is_image(self) -> bool:
         """Whether it yields (3, height, width) in [0, 1]: augmentations and test-time views apply to it."""
+        return False
+
+    @property
+    def several(self) -> bool:
+        """Whether its knobs say that a case may hold several (a set); cells of the table may say so too."""
         return False
 
     def fit(self, rows: Rows) -> Reader:

@@ -11,6 +11,8 @@ from mmfuse.labels import Floats, Ints, Labels
 if TYPE_CHECKING:
     from torch import nn
 
+    from mmfuse.errors import Faults
+
 
 _MENDS = {
     "maps": "levels = [3, 4, 5] on a `timm` encoder's line, or another encoder that gives maps",
@@ -130,6 +132,14 @@ class FeatureFusion(Part):
         raise NotImplementedError
 
 
+def refuse_set(fusion: FeatureFusion, modality: str, faults: Faults) -> None:
+    """Adds a fault if a fusion reads more than vectors of a modality whose cases hold several images: those alone are
+    pooled, as places of different photographs have nothing in common."""
+    if {*fusion.needs} != {"vector"}:
+        found = f"'{fusion.name}' reads {' and '.join(fusion.needs)}, and '{modality}' holds several images a case"
+        faults.add("network.fusion", found, "a fusion of vectors: those of a set are pooled", "concat, sum, mean …")
+
+
 class Head(Part):
     """A vector → scores over all columns."""
 
@@ -179,6 +189,11 @@ class Pretext(Part):
     def draws(self) -> int:
         """How many augmented readings of each case one step takes."""
         return 1
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Which of `fused` (one vector of all modalities) and `head` (scores of it) it reads; refused without them."""
+        return ()
 
     def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:
         """What speaks against pretraining with these encoded {modality: its `use`}, found before anything is built."""

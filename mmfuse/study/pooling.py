@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cases import Cases
+from mmfuse.data.cases import SET_SIGN, Cases
 from mmfuse.data.contents import content_keys
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table, Texts, canonical
@@ -168,10 +168,10 @@ def image_keys(cases: Cases, watch: Watch = silent) -> list[set[str]]:
     rows, out = cases.rows(), [set[str]() for _ in range(len(cases))]
     for modality in cases.card.modalities.values():
         for column in modality.columns if modality.is_image else ():
-            paths = rows.paths(column)
-            there = [index for index, path in enumerate(paths) if path is not None]
-            keys = content_keys([path for path in paths if path is not None], watch, f"images of {cases.table.source}")
-            for index, key in zip(there, keys, strict=True):
+            alone, of = rows.apart([column])
+            paths = [path for path in alone.paths(column) if path is not None]
+            keys = content_keys(paths, watch, f"images of {cases.table.source}")
+            for index, key in zip(of.tolist(), keys, strict=True):
                 out[index] |= {key} - {""}
     return out
 
@@ -288,8 +288,11 @@ def _brought(here: Domain, there: Domain, taken: Cases) -> dict[str, Texts]:
     for name, modality in here.card.modalities.items():
         if modality.is_image:
             for column, theirs in zip(modality.columns, there.card.modalities[name].columns, strict=True):
-                paths = taken.rows().paths(theirs)
-                made[column] = texts(None if path is None else str(path) for path in paths)
+                alone, of = taken.rows().apart([theirs])
+                paths: list[list[str]] = [[] for _ in range(len(taken))]
+                for case, path in zip(of.tolist(), alone.paths(theirs), strict=True):
+                    paths[case].append(str(path))
+                made[column] = texts(SET_SIGN.join(some) or None for some in paths)
     asked = {label.name: label for label in here.card.label_set}
     for place, label in enumerate(taken.labels):
         ours = {canonical(word): word for word in asked[label.name].classes}

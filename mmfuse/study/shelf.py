@@ -86,7 +86,7 @@ class Shelf:
             for column in modality.columns:
                 given.update(repr(cases.table[column].tolist()).encode())
                 if modality.is_image:
-                    paths = [path for path in rows.paths(column) if path is not None]
+                    paths = [path for path in rows.apart([column])[0].paths(column) if path is not None]
                     given.update(repr(content_keys(paths)).encode())
         given.update(repr(content_keys(sorted(_files(spec, cases.root)))).encode())
         return given.hexdigest()[:32]

@@ -207,8 +207,8 @@ def test_images_above_the_limit_are_refused_before_they_are_decoded(tmp_path):
         read(tmp_path, "bomb.png")
 
 
-def test_several_images_in_a_cell_are_refused(tmp_path):
-    with pytest.raises(TableError, match=r"'a\.jpg;b\.jpg' names several images") as error:
+def test_rows_of_several_images_are_to_be_taken_apart(tmp_path):
+    with pytest.raises(TableError, match=r"holds several images\n.*\n  mend: take the rows apart first") as error:
         read(tmp_path, "", "a.jpg;b.jpg")
     assert "(id c1)" in error.value.faults[0].where
 

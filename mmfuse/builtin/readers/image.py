@@ -1,4 +1,7 @@
-"""Reads image files as (3, height, width) uint8. A fault names row and file; all of one look come at once."""
+"""Reads image files as (3, height, width) uint8. A fault names row and file; all of one look come at once.
+
+A case may hold several images, in columns of their own or in one cell: `apart` makes a row of each.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,12 @@ from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError
 if TYPE_CHECKING:
     from mmfuse import Rows
 
-SET_SIGN = ";"
-"""Between the paths of one cell. Sets of images have a meaning of their own; a cell holds one path."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageReader(Reader):
     """The knobs of `image`; nothing is learnt. Steps are stored by name and knobs for the record."""
 
-    column: str
+    column: str | tuple[str, ...]
     height: int
     width: int
     steps: tuple[Step, ...]
@@ -43,21 +43,41 @@ class ImageReader(Reader):
     def dtype(self) -> str:
         return "uint8"
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of paths."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    def apart(self, rows: Rows) -> tuple[Rows, NDArray[np.int64]] | None:
+        """A row for each image, unless there is one column and each cell of it holds one path at most."""
+        alone, of = rows.apart(self.columns)
+        return None if len(self.columns) == 1 and len(set(of.tolist())) == len(of) else (alone, of)
+
     def files(self, rows: Rows) -> tuple[Path | None, ...]:
         """The file of each row; it need not be there.
 
-        Raises: TableError where a cell holds several paths.
+        Raises: TableError where a row holds several: it is to be taken `apart` first.
         """
-        several = [i for i, cell in enumerate(rows.text(self.column)) if cell is not None and SET_SIGN in cell]
+        return tuple(path for path, _ in self._files(rows))
+
+    def _files(self, rows: Rows) -> list[tuple[Path | None, str]]:
+        """The file of each row, and its column."""
+        alone, of = rows.apart(self.columns)
+        several = [i for i, count in enumerate(np.bincount(of, minlength=len(rows))) if count > 1]
         if several:
             rest = f" (and {len(several) - 1} more rows)" if len(several) > 1 else ""
             raise TableError(
-                f"'{rows.text(self.column)[several[0]]}' names several images{rest}",
-                f"one path a cell, without '{SET_SIGN}'",
-                "give each image a column and a modality of its own",
-                rows.where(several[0], self.column),
+                f"holds several images{rest}",
+                "rows of one image",
+                "take the rows apart first: `reader.apart(rows)`",
+                rows.where(several[0], ", ".join(self.columns)),
             )
-        return rows.paths(self.column)
+        found: list[tuple[Path | None, str]] = [(None, self.columns[0])] * len(rows)
+        for column in self.columns:
+            for i, path in zip(of.tolist(), alone.paths(column), strict=True):
+                if path is not None:
+                    found[i] = (path, column)
+        return found
 
     def read(self, rows: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         from mmfuse.builtin.decoding import UnreadableError, decode, fill_planes, image_of, pixels_of, resized
@@ -65,10 +85,10 @@ class ImageReader(Reader):
         images = np.zeros((len(rows), *self.shape), np.uint8)
         present = np.zeros(len(rows), bool)
         faults = Faults()
-        for i, path in enumerate(self.files(rows)):
+        for i, (path, column) in enumerate(self._files(rows)):
             if path is None:
                 continue
-            where = f"{rows.where(i, self.column)}, file {path}"
+            where = f"{rows.where(i, column)}, file {path}"
             try:
                 image = decode(path, self.max_pixels, self._draft_side)
             except UnreadableError as error:

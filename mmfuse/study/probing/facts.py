@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cases import resolve
+from mmfuse.data.cases import SET_SIGN, resolve
 from mmfuse.data.contents import content_key
 from mmfuse.data.workers import in_threads
 from mmfuse.events import Progress, Watch
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     modality: str
     column: str
     facts: list[Facts | None]
-    """One a case; None where there is no image, or it cannot be read."""
+    """One a case, of several images in a cell the first; None where there is none, or it cannot be read."""
 
 
 def look(cases: Cases, watch: Watch) -> list[Seen]:
@@ -71,7 +71,9 @@ def look(cases: Cases, watch: Watch) -> list[Seen]:
         for column in modality.columns
     ]
     files = {
-        pair: [None if cell is None else resolve(cell, cases.root) for cell in cases.table[pair[1]]] for pair in columns
+        pair: [None if cell is None else resolve(cell.split(SET_SIGN)[0].strip(), cases.root) for cell in cells]
+        for pair in columns
+        for cells in [cases.table[pair[1]]]
     }
     paths = sorted({path for some in files.values() for path in some if path is not None})
     known: dict[Path | None, Facts | None] = {None: None}
