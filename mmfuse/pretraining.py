@@ -22,11 +22,17 @@ from mmfuse.provenance import seen_unlabelled
 from mmfuse.run import environment, write_events, write_folder, write_json, write_seen, write_splits
 from mmfuse.spec import Spec
 from mmfuse.toml import dump
-from mmfuse.wiring import wire
+from mmfuse.wiring import Wiring, wire
 from mmfuse.work import Work
 
 if TYPE_CHECKING:
     from mmfuse.net.fitted import FittedNetwork
+
+_NEEDS = {
+    "fused": ("one vector of all modalities", 'fusion = "concat" in [network]'),
+    "head": ("a head on the fused vector", 'head = "mlp" in [network], or another head'),
+}
+"""What is expected, and the mend."""
 
 
 class Pretraining:
@@ -41,9 +47,14 @@ class Pretraining:
         self.network: FittedNetwork | None = None
         self.seen: dict[str, NDArray[Any]] = {}
         uses, faults = {name: part.name for name, part in spec.card.modalities.items()}, Faults()
+        given = _given(spec, self.wiring)
         for name, line in spec.plan.pretexts.items():
             for objection in line.part.objections({modality: uses[modality] for modality in self.wiring.encoders}):
                 faults.add(f"pretexts.{name}", objection)
+            for need in sorted({*line.part.needs} - given):
+                faults.add(
+                    f"pretexts.{name}", f"'{line.part.name}' needs what the network lacks: {need}", *_NEEDS[need]
+                )
         faults.raise_as(SpecError)
         self.watch = Journal(self.catalog, watch)
         self._cases: Cases | None = None
@@ -101,3 +112,11 @@ class Pretraining:
         self.network.save(work / "network")
         write_seen(work, self.seen)
         write_events(work, self.events)
+
+
+def _given(spec: Spec, wiring: Wiring) -> set[str]:
+    """What of `Pretext.needs` the plan's network has."""
+    network = spec.plan.network
+    if network == "" or not (network.fusion != "" or len(wiring.encoders) == 1):
+        return set()
+    return {"fused", "head"} if network.head != "" else {"fused"}

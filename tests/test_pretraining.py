@@ -196,6 +196,48 @@ def test_what_cannot_be_pretrained_is_refused():
         spec_of(pretexts={"a": "agre"})
 
 
+class Answers(Agree):
+    """Reads the head."""
+
+    @property
+    def needs(self):
+        return ("fused", "head")
+
+
+class Late(Agree):
+    """Cannot be built."""
+
+    def build(self, widths, labels, cases):
+        raise SpecError("does not fit")
+
+
+def test_what_an_objective_needs_is_asked_before_anything_is_learnt():
+    class More:
+        @hookimpl
+        def mmfuse_parts(self):
+            return [Agree, Answers, Late]
+
+    catalog = mmfuse.Catalog(More(), installed=False)
+
+    def made(told, network, **pretexts):
+        plan = {"network": network, "training": {"epochs": 1}, "pretexts": pretexts}
+        spec = mmfuse.load(plan, CARD, catalog=catalog)
+        made = mmfuse.Pretraining(spec, catalog=catalog, device="cpu", watch=told.append)
+        return made.fit(cases_of(spec))
+
+    headless, told = {**NETWORK, "head": ""}, []
+    with pytest.raises(
+        SpecError, match=r"pretexts.last: 'answers' needs what the network lacks: head(?s:.*)\[network\]"
+    ):
+        made(told, headless, first="agree", last="answers")
+    made(told, headless, first="agree")
+    made(told, NETWORK, first="answers")
+    told.clear()
+    with pytest.raises(SpecError, match=r"pretexts.last(?s:.*)does not fit"):
+        made(told, NETWORK, first="agree", last="late")
+    assert not [event for event in told if isinstance(event, EpochEnded)]
+
+
 def test_a_share_of_the_labels_by_group():
     spec = mmfuse.load({"network": NETWORK, "training": {"epochs": 1}, "split": {"column": "split", "labelled": 0.3}},
                        CARD, catalog=CATALOG)  # fmt: skip

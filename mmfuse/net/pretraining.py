@@ -118,18 +118,30 @@ def pretrain_network(
     given = Assembler(spec, wiring, cases, watch).data(network, readers, (IDENTITY,))
     data = dataclasses.replace(given, targets=np.full_like(given.targets, UNKNOWN))
     train = with_anything(data, np.asarray(index), "pretraining")
+    # All are built before any is learnt by: what does not fit is found at once.
+    objectives = {name: _objective(name, line, spec, network, len(train), where) for name, line in lines.items()}
     trained = Trained(0, 0, float("nan"), frozenset())
     for number, (name, line) in enumerate(lines.items(), 1):
         watch(StepStarted(f"pretext {name}", number, len(lines)))
-        trained, seconds = _step(name, line, spec, wiring, network, data, train, where, watch, work)
+        trained, seconds = _step(name, line, objectives[name], spec, wiring, network, data, train, where, watch, work)
         watch(StepEnded(f"pretext {name}", seconds))
     unknown = tuple(0.0 for _ in range(cases.labels.columns))
     return FittedNetwork(spec, wiring, {NAME: Member(network.eval(), readers, trained, unknown)})
 
 
+def _objective(
+    name: str, line: PretextLine, spec: Spec, network: FusionNetwork, cases: int, device: torch.device
+) -> nn.Module:
+    """Built from a seed of its own."""
+    seed = derive(spec.plan.seed, f"pretext {name}", "objective")
+    with own_randomness(seed), placed(f"pretexts.{name}", "pretexts"):
+        return line.part.build(_widths(network), spec.card.label_set, cases).to(device)
+
+
 def _step(
     name: str,
     line: PretextLine,
+    objective: nn.Module,
     spec: Spec,
     wiring: Wiring,
     network: FusionNetwork,
@@ -147,8 +159,6 @@ def _step(
         load_all(network, read_tensors(work.step(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
         return done, 0.0
     place = None if work is None else work.step(step)
-    with own_randomness(derive(spec.plan.seed, step, "objective")), placed(f"pretexts.{name}", "pretexts"):
-        objective = line.part.build(_widths(network), spec.card.label_set, len(train)).to(device)
     lesson = Unlabelled(network, objective, line.part.draws, data, train)
     course = Course(
         data=data,

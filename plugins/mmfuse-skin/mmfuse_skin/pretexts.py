@@ -89,6 +89,10 @@ class PseudoLabels(Pretext):
     told_above: Annotated[float, Field(gt=0, le=1)] = 0.95
     """The share of the cases in one cluster above which a collapse is told."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("fused", "head")
+
     def build(self, widths: Mapping[str, int], labels: Labels, cases: int) -> nn.Module:
         """→ a module whose losses are `clusters LABEL`, each the label's share of the mean over labels.
 
