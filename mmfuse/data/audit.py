@@ -16,9 +16,7 @@ from mmfuse.data.inputs import column_faults
 from mmfuse.data.leaks import column_findings
 from mmfuse.data.pictures import picture_findings
 from mmfuse.data.splits import SPLITS, Names, straddling
-from mmfuse.data.weighing import case_weights
 from mmfuse.data.words import named
-from mmfuse.errors import TableError
 from mmfuse.events import Watch, silent
 
 if TYPE_CHECKING:
@@ -38,10 +36,6 @@ def audit(cases: Cases, split: Names, *, files: bool = True, watch: Watch = sile
     findings += _classes(cases, split)
     findings += _presence(cases, split)
     faults = column_faults(cases, cases.card.modalities)
-    try:
-        case_weights(cases)
-    except TableError as error:
-        faults += error.faults
     findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
     findings += column_findings(cases, split)
     if files:

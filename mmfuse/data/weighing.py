@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
-from mmfuse.data.words import SHOWN
+from mmfuse.data.words import named
 from mmfuse.errors import Faults, TableError, nearest
 
 
@@ -27,9 +27,8 @@ def case_weights(cases: Cases) -> NDArray[np.float64]:
             found = f"modality '{name}' reads the case weights, in which labels may be hidden"
             faults.add(f"modalities.{name}", found, "an input of its own", f"leave '{column}' out of its columns")
     negative = np.flatnonzero(given < 0)
-    rest = f" (and {len(negative) - SHOWN} more rows)" if len(negative) > SHOWN else ""
-    for number, i in enumerate(negative[:SHOWN], 1):
-        found = f"weighs {given[i]:g}{rest if number == SHOWN else ''}"
-        faults.add(cases.where(i, column), found, "a number ≥ 0", "0 leaves a case out of the loss")
+    if len(negative):
+        found = f"negative weights in rows {named(table.rows[negative])}"
+        faults.add(f"{table.source}, column {column}", found, "numbers ≥ 0", "0 leaves a case out of the loss")
     faults.raise_as(TableError)
     return np.where(np.isnan(given), 1.0, given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import first_averaged
 from mmfuse.spec import TrainingSection
 
-Fold = Callable[[list[Tensor], list[Tensor], int], None]
-"""Moves averages towards what is now, given how many were averaged before."""
-
 
 class Average:
     """No average: the weights themselves are watched and kept. Base of those that there are."""
+
+    anew: ClassVar[bool] = False
+    """Whether running statistics are taken anew before it is used."""
 
     def __init__(self, lesson: Lesson, section: TrainingSection) -> None:
         self._lesson, self._section = lesson, section
@@ -36,7 +37,7 @@ class Average:
     @property
     def counts(self) -> bool:
         """Whether what an epoch ends with may be kept."""
-        return True
+        return bool(self.tensors) or not self.anew
 
     def after_step(self) -> None:
         """The optimiser has made a step."""
@@ -63,24 +64,23 @@ class Average:
             return
         own = _copied(self._state())
         self.put()
-        self._settle(show)
+        if self.anew:
+            with _taken_anew(self._lesson.network):
+                show()
+            self.tensors = _copied(self._state())
         yield
         self._lesson.network.load_state_dict(own, strict=False)
-
-    def _settle(self, show: Callable[[], None]) -> None:
-        """What has to be done before averages can be used."""
 
     def _state(self) -> dict[str, Tensor]:
         return learning(self._lesson, self._lesson.network.state_dict(), "")
 
-    def _add(self, fold: Fold) -> None:
+    def _add(self, fold: Callable[[list[Tensor], list[Tensor], int], None]) -> None:
+        """Moves averages towards what is now; counts (whole numbers, truth values) are taken as they are."""
         state = self._state()
-        if not self.tensors:
-            self.tensors = _copied(state)
+        before = self.tensors or _copied(state)
+        self.tensors = {name: before[name] if t.is_floating_point() else t.clone() for name, t in state.items()}
         floats = [name for name, tensor in state.items() if tensor.is_floating_point()]
         fold([self.tensors[name] for name in floats], [state[name] for name in floats], self.count)
-        for name in state.keys() - set(floats):
-            self.tensors[name].copy_(state[name])
         self.count += 1
 
 
@@ -99,18 +99,11 @@ class Stochastic(Average):
     anew from the training cases (Izmailov et al., "Averaging weights leads to wider optima", 2018, arXiv 1803.05407,
     algorithm 1)."""
 
-    @property
-    def counts(self) -> bool:
-        return bool(self.tensors)
+    anew: ClassVar[bool] = True
 
     def after_epoch(self, epoch: int) -> None:
         if epoch >= first_averaged(self._section):
             self._add(get_swa_multi_avg_fn())
-
-    def _settle(self, show: Callable[[], None]) -> None:
-        with _taken_anew(self._lesson.network):
-            show()
-        self.tensors = _copied(self._state())
 
 
 AVERAGES: dict[str, type[Average]] = {"none": Average, "ema": Exponential, "swa": Stochastic}

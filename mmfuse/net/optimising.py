@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -12,19 +13,16 @@ from mmfuse.errors import SpecError
 from mmfuse.net.network import FusionNetwork
 from mmfuse.spec import TrainingSection
 
-Rates = dict[nn.Parameter, float]
-"""Factors on the learning rate."""
-ALL_ALIKE: Rates = {}
 FUSED_ON = ("cpu", "cuda")
 """Devices on which torch has all three optimisers as one kernel (torch ≥ 2.4)."""
 
 
-def rates_of(network: FusionNetwork) -> Rates:
+def rates_of(network: FusionNetwork) -> dict[nn.Parameter, float]:
     """The factors that encoders' lines ask for: `lr` times `layer_decay` a stage below the top one.
 
     Raises: SpecError where `layer_decay` is asked of an encoder that has no stages.
     """
-    rates: Rates = {}
+    rates = {}
     for modality in network.modalities:
         line, encoder = network.lines[modality], network.encoder(modality)
         stages = line.part.stages(encoder) if line.layer_decay < 1 else {}
@@ -39,7 +37,7 @@ def rates_of(network: FusionNetwork) -> Rates:
 
 
 def make_optimiser(
-    section: TrainingSection, network: nn.Module, device: torch.device, rates: Rates = ALL_ALIKE
+    section: TrainingSection, network: nn.Module, device: torch.device, rates: Mapping[nn.Parameter, float]
 ) -> Optimizer:
     """Adam, AdamW, or SGD with Nesterov momentum 0.9, fused where torch can. Weight decay is for weights: biases,
     normalisation and stand-ins (anything of one dimension) do not decay. Each group has its `share` of the rate, from

@@ -73,7 +73,6 @@ def fit_network(
     be read.
     """
     where = choose_device(device)
-    case_weights(cases)  # what is wrong with them is said before anything is trained
     split = np.asarray(split)
     jobs = _jobs(spec, wiring, split, folds)
     inputs = Assembler(spec, wiring, cases, watch)

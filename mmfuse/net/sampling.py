@@ -1,22 +1,12 @@
-"""Which of the training cases an epoch shows: each once, or as many drawn so that classes are even."""
+"""Which of the training cases an epoch shows where classes are to be even; from the epoch's own seed."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.labels import UNKNOWN, Ints
 from mmfuse.net.batches import Index
-
-Sampling = Callable[[Index, Ints, np.random.Generator], Index]
-"""(the training cases, targets of all cases, …) → the cases of one epoch."""
-
-
-def all_once(train: Index, targets: Ints, rng: np.random.Generator) -> Index:
-    """Every training case once."""
-    return train
 
 
 def balanced(train: Index, targets: Ints, rng: np.random.Generator) -> Index:
@@ -42,7 +32,3 @@ def even_shares(targets: Ints) -> NDArray[np.float64]:
         if there.any():
             parts.append((there / (counts * there.sum()))[which])
     return np.mean(parts, axis=0) if parts else np.zeros(len(targets))
-
-
-SAMPLINGS: dict[str, Sampling] = {"all": all_once, "balanced": balanced}
-"""By their word in [training]."""

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmfuse.errors import SpecError
+from mmfuse.errors import Faults, SpecError
 from mmfuse.events import EpochEnded, Notice, Watch
 from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
@@ -33,7 +33,7 @@ from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
 from mmfuse.net.randomness import own_randomness, reseed
-from mmfuse.net.sampling import SAMPLINGS
+from mmfuse.net.sampling import balanced
 from mmfuse.net.views import IDENTITY
 from mmfuse.net.watching import LossLog, Watched
 from mmfuse.net.working import ahead, fitting_threads
@@ -142,13 +142,13 @@ def _weights(loss: Loss, weights: NDArray[np.float64] | None, train: Index) -> T
     weights, or no training case counts."""
     if weights is None or np.ptp(weights[train]) == 0 < weights[train][0]:
         return ALIKE
+    faults = Faults()
     if not loss.weighs_cases:
-        mend = "another loss (cross-entropy, focal), or a card without case weights"
-        raise SpecError(
-            f"the loss '{loss.name}' counts every case alike", "one that weighs cases", mend, "cases.weight"
-        )
+        mend = "cross-entropy, focal, or a card without case weights"
+        faults.add("cases.weight", f"the loss '{loss.name}' counts every case alike", "one that weighs cases", mend)
     if not weights[train].any():
-        raise SpecError("every training case has weight 0", "cases that count", "look at the column", "cases.weight")
+        faults.add("cases.weight", "every training case has weight 0", "cases that count", "look at the column")
+    faults.raise_as(SpecError)
     return torch.from_numpy(weights / weights[train].mean()).float()
 
 
@@ -173,7 +173,6 @@ class _Loop:
         self.fabric = make_fabric(course.device, self.section.precision)
         optimiser = make_optimiser(self.section, lesson, course.device, rates_of(lesson.network))
         self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
-        self.draw = SAMPLINGS[self.section.sampling]
         self.per_epoch = math.ceil(len(self._batches(0)) / self.section.accumulate)
         self.average = AVERAGES[self.section.average](lesson, self.section)
         self.kept = Kept(lesson, self.optimiser, self.average)
@@ -211,7 +210,9 @@ class _Loop:
 
     def _batches(self, epoch: int) -> list[Index]:
         course, rng = self.course, generator(self.course.seed, self.course.name, "order", epoch)
-        return shuffled(self.draw(course.train, course.data.targets, rng), self.section.batch, rng)
+        even = self.section.sampling == "balanced"
+        train = balanced(course.train, course.data.targets, rng) if even else course.train
+        return shuffled(train, self.section.batch, rng)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training cases; the mean of each loss over cases."""

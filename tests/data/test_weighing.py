@@ -25,9 +25,9 @@ def test_numbers_are_read_and_an_empty_cell_is_one():
 
 
 def test_negative_weights_are_refused_by_row():
-    with pytest.raises(TableError, match=r"row 3 \(id c1\), column w: weighs -0\.5(?s:.*)row 4 \(id c2\).*-1"):
+    with pytest.raises(TableError, match=r"column w: negative weights in rows 3, 4\n"):
         case_weights(cases_of(["1", "-0.5", "-1"]))
-    with pytest.raises(TableError, match=r"weighs -8 \(and 3 more rows\)"):
+    with pytest.raises(TableError, match=r"rows 2, 3, 4, 5, 6, 7, 8, 9 and 3 more"):
         case_weights(cases_of([f"-{i}" for i in range(1, 12)]))
 
 
@@ -51,4 +51,4 @@ def test_an_input_cannot_be_the_weight():
 def test_the_audit_says_so():
     cases = cases_of(["1", "-2"])
     found = audit(cases, np.array(["train", "train"], dtype=object), files=False)
-    assert [finding.level for finding in found if "weighs -2" in finding.text] == ["error"]
+    assert [finding.level for finding in found if "negative weights in rows 3" in finding.text] == ["error"]

@@ -50,7 +50,7 @@ def test_constant_stays():
 @pytest.mark.parametrize(("word", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
 def test_optimisers(word, kind):
     module = nn.Linear(3, 2)
-    optimiser = make_optimiser(TrainingSection(optimiser=word, weight_decay=0.3), module, torch.device("cpu"))
+    optimiser = make_optimiser(TrainingSection(optimiser=word, weight_decay=0.3), module, torch.device("cpu"), {})
     assert type(optimiser).__name__ == kind
     decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     assert decay == {id(module.weight): 0.3, id(module.bias): 0.0}
@@ -58,7 +58,7 @@ def test_optimisers(word, kind):
 
 def test_nothing_to_learn_is_refused():
     with pytest.raises(SpecError, match="no parameter"):
-        make_optimiser(TrainingSection(), nn.Linear(2, 2).requires_grad_(False), torch.device("cpu"))
+        make_optimiser(TrainingSection(), nn.Linear(2, 2).requires_grad_(False), torch.device("cpu"), {})
 
 
 class Staged(Conv):

@@ -6,7 +6,7 @@ from test_training import pictures_data, train
 from tiny_parts import two_pictures
 
 from mmfuse.events import EpochEnded
-from mmfuse.net.sampling import all_once, balanced, even_shares
+from mmfuse.net.sampling import balanced, even_shares
 from mmfuse.spec import TrainingSection
 
 UNEVEN = np.array([0] * 30 + [1] * 9 + [2] * 3 + [-1] * 6)[:, None]
@@ -47,7 +47,6 @@ def test_the_seed_decides_and_nothing_known_is_all_once():
     assert one.tolist() == same.tolist() != other.tolist()
     unknown = np.full_like(UNEVEN, -1)
     assert balanced(index, unknown, np.random.default_rng(0)).tolist() == index.tolist()
-    assert all_once(index, UNEVEN, np.random.default_rng(0)) is index
 
 
 def test_balanced_training_lifts_a_rare_class():

@@ -30,7 +30,7 @@ def create(name: str, size: tuple[int, int], drop_path: float = 0.0, recompute: 
     _check_name(name)
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     try:
-        model = timm.create_model(name, **_options(name, size), **options)
+        model: Any = timm.create_model(name, **_options(name, size), **options)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         if "drop_path_rate" in str(error):
             raise SpecError(f"timm's {name} has no stochastic depth", "", "leave `drop_path` out", WHERE) from error
