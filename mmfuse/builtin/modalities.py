@@ -54,8 +54,8 @@ class Image(Modality):
         if "column" in given:
             raise ValueError("`column` and `columns` are one knob; leave one of them out")
         columns = given["columns"]
-        if isinstance(columns, str):
-            raise ValueError(f"`columns` is a list; write columns = ['{columns}'], or column = '{columns}'")
+        if not isinstance(columns, list | tuple) or not columns or not all(isinstance(one, str) for one in columns):
+            raise ValueError(f"`columns` is {columns!r}; it is a list of names, as in columns = ['front', 'back']")
         return {name: value for name, value in given.items() if name != "columns"} | {"column": columns}
 
     @model_validator(mode="after")

@@ -100,16 +100,13 @@ class Rows:
     def apart(self, columns: Iterable[str]) -> tuple[Rows, NDArray[np.int64]]:
         """One row for each path in these columns (in a cell, `;` stands between several), where the other columns of
         them are empty; and (rows,) the position of the row that it comes from, ascending."""
-        cells = {column: self.text(column) for column in columns}
+        texts = {column: self.text(column) for column in columns}
         found = [
-            (i, column, piece.strip())
-            for i in range(len(self))
-            for column, texts in cells.items()
-            for piece in (texts[i] or "").split(SET_SIGN)
-            if piece.strip()
+            (i, c, p.strip()) for i in range(len(self)) for c in texts for p in (texts[c][i] or "").split(SET_SIGN)
         ]
+        found = [one for one in found if one[2]]
         of = np.array([i for i, _, _ in found], dtype=np.int64)
-        alone = {name: [piece if name == column else None for _, column, piece in found] for name in cells}
+        alone = {name: [path if name == column else None for _, column, path in found] for name in texts}
         taken = self.take(of)
         return Rows(taken.ids, taken._table.with_columns(alone), self.root, self._refused), of
 

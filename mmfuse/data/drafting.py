@@ -29,15 +29,19 @@ class DraftedInputs:
         self._find_columns()
 
     def _find_images(self) -> None:
-        """Columns of image files, each a modality."""
-        for name, profile in list(self.left.items()):
-            if profile.image:
-                del self.left[name]
-                modality = self._modality_name(
-                    [word for word in name_words(name) if word not in _FILE_WORDS], "picture"
-                )
-                self.modalities[modality] = {"use": "image", "column": name}
-                self.notes.append(f"modality '{modality}': images of column '{name}'; set `root` to their folder")
+        """Columns of image files, each a modality; those that are called alike but for a number are one set."""
+        families: dict[str, list[str]] = defaultdict(list)
+        for name in [name for name, profile in self.left.items() if profile.image]:
+            del self.left[name]
+            families[name.rstrip("0123456789") or name].append(name)
+        for stem, names in families.items():
+            title = stem if len(names) > 1 else names[0]
+            words = [word for word in name_words(title) if word not in _FILE_WORDS]
+            modality, several = self._modality_name(words, "picture"), len(names) > 1
+            self.modalities[modality] = {"use": "image", **({"columns": names} if several else {"column": names[0]})}
+            told = f"please check: modality '{modality}': {named(names)} taken as a set of images a case"
+            told = told if several else f"modality '{modality}': images of column '{names[0]}'"
+            self.notes.append(f"{told}; set `root` to their folder")
 
     def _find_vectors(self) -> None:
         """Many columns of numbers called alike: embeddings made elsewhere."""

@@ -20,6 +20,7 @@ from mmfuse.data.weighing import case_weights
 from mmfuse.data.workers import in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
+from mmfuse.labels import Ints
 from mmfuse.parts import Modality, Reader
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class Block:
         self,
         shape: Sequence[int],
         dtype: Any,  # noqa: ANN401  # whatever NumPy takes as a dtype
-        keys: Sequence[str],
+        keys: Sequence[str] | NDArray[np.str_],
         gather: Callable[[NDArray[np.int64]], Array],
     ) -> None:
         self.shape = tuple(shape)
@@ -49,8 +50,10 @@ class Block:
         self.keys: NDArray[np.str_] = np.array(keys, dtype=np.str_).reshape(-1)
         """(n,) a key of each case's content; empty where it is absent."""
         self.present: NDArray[np.bool_] = self.keys != ""
-        """(n,)."""
-        self.of = np.arange(len(self.keys))
+        """(n,) which rows are."""
+        self.there = self.present
+        """(cases,) whether a case has any row."""
+        self.of: Ints = np.arange(len(self.keys))
         """(rows,) the case of each row: itself."""
         self._gather = gather
 
@@ -70,13 +73,9 @@ class Block:
         known = [key if slot >= 0 else "" for key, slot in zip(keys, slots.tolist(), strict=True)]
         return cls(store.shape, store.dtype, known, lambda index: store.take(slots[index]))
 
-    @property
-    def rows(self) -> Block:
-        """What is encoded, row by row: itself."""
-        return self
-
-    def places(self, index: NDArray[np.integer]) -> tuple[NDArray[np.integer], None]:
-        """The rows of the cases at `index`, one each."""
+    def places(self, index: Ints) -> tuple[Ints, Ints | None]:
+        """The rows of the cases at `index`; and of each which of these cases it belongs to, ascending (None: one
+        each)."""
         return index, None
 
     def __len__(self) -> int:
@@ -91,35 +90,30 @@ class Block:
         return np.ascontiguousarray(self._gather(np.arange(len(self))[index]))
 
 
-class Sets:
+class Sets(Block):
     """One modality of n cases that hold several rows, or none. Their order within a case is that of their content, so
     that it never matters how a table lists them."""
 
-    def __init__(self, rows: Block, of: NDArray[np.int64], cases: int) -> None:
+    def __init__(self, rows: Block, of: Ints, cases: int) -> None:
         """`of` (rows,) is the case of each row, ascending; absent rows belong to none."""
-        self.rows, self.of = rows, of
-        here = np.flatnonzero(rows.present)
-        self._order = here[np.lexsort((rows.keys[here], of[here]))]
+        super().__init__(rows.shape, rows.dtype, rows.keys, rows._gather)
+        here = np.flatnonzero(self.present)
+        self._order = here[np.lexsort((self.keys[here], of[here]))]
         self._ends = np.searchsorted(of[self._order], np.arange(cases + 1))
-        self.present: NDArray[np.bool_] = np.diff(self._ends) > 0
-        """(n,) whether the case has any."""
+        self.of, self.there = of, np.diff(self._ends) > 0
 
-    def __len__(self) -> int:
-        return len(self.present)
-
-    def places(self, index: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-        """The rows of the cases at `index`, and of each which of these cases it belongs to, ascending."""
+    def places(self, index: Ints) -> tuple[Ints, Ints | None]:
         parts = [self._order[self._ends[case] : self._ends[case + 1]] for case in index.tolist()]
         return np.concatenate([self._order[:0], *parts]), np.repeat(np.arange(len(parts)), [*map(len, parts)])
 
 
-def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block | Sets]:
+def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block]:
     """Each modality of these cases. Images come from the cache and are put there first where they are new.
 
     Raises: TableError naming rows, columns and files; PartError if a reader does not keep its word; RunError if the
     cache cannot be written.
     """
-    rows, blocks, faults = cases.rows(), dict[str, Block | Sets](), Faults()
+    rows, blocks, faults = cases.rows(), {}, Faults()
     for name, reader in readers.items():
         try:
             apart = reader.apart(rows)

@@ -63,11 +63,11 @@ class Assembler:
 
     def __init__(self, spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> None:
         self._spec, self._wiring, self._cases, self._watch = spec, wiring, cases, watch
-        self._blocks: dict[str, list[tuple[Reader, Block | Sets]]] = {}
+        self._blocks: dict[str, list[tuple[Reader, Block]]] = {}
         self._features: dict[tuple[str, int, str, tuple[str, ...]], dict[str, Block]] = {}
         self._told: set[str] = set()
 
-    def blocks(self, readers: Mapping[str, Reader]) -> dict[str, Block | Sets]:
+    def blocks(self, readers: Mapping[str, Reader]) -> dict[str, Block]:
         """{modality: all cases, as its reader reads them}.
 
         Raises: SpecError where the fusion reads maps or tokens of cases that hold several images.
@@ -99,9 +99,9 @@ class Assembler:
                 of = blocks[m].of
                 ids, learnt = self._cases.ids[of].tolist(), np.flatnonzero(np.isin(of, learns))
                 sights[m].append(FixedDraws(self._wiring, m, copies, ids, learnt))
-        kept = self._kept(network, {m: blocks[m].rows for m in frozen}, sights)
+        kept = self._kept(network, {m: blocks[m] for m in frozen}, sights)
         known = {
-            m: {sight.name: self.features(network, m, readers[m], blocks[m].rows, sight) for sight in sights[m]}
+            m: {sight.name: self.features(network, m, readers[m], blocks[m], sight) for sight in sights[m]}
             for m in kept
         }
         still = frozenset(frozen) - {m for m in drawn if m not in kept}
@@ -142,17 +142,17 @@ class Assembler:
         return self._features[key]
 
     def vectors(
-        self, network: FusionNetwork, modality: str, reader: Reader, block: Block | Sets, view: str
+        self, network: FusionNetwork, modality: str, reader: Reader, block: Block, view: str
     ) -> NDArray[np.float32]:
         """(n, width) vectors of a frozen encoder; zeros where the modality is absent."""
-        rows, of = block.places(np.arange(len(block)))
-        found = self.features(network, modality, reader, block.rows, Sight(view), (VECTOR,))[VECTOR].take(rows)
+        rows, of = block.places(np.arange(len(block.there)))
+        found = self.features(network, modality, reader, block, Sight(view), (VECTOR,))[VECTOR].take(rows)
         if of is None:
             return found
-        who = Present(torch.from_numpy(block.present), torch.device("cpu"))
+        who = Present(torch.from_numpy(block.there), torch.device("cpu"))
         known = {modality: {VECTOR: Several(torch.from_numpy(found), torch.from_numpy(of))}}
         made = encoded(network, modality, {}, known, who)
-        empty = np.zeros((len(block), found.shape[1]), np.float32)
+        empty = np.zeros((len(block.there), found.shape[1]), np.float32)
         return empty if made is None else who.spread(made.vector, 0.0).numpy()
 
     def _kept(
@@ -177,7 +177,7 @@ class Assembler:
             self._told.add(text)
             self._watch(Notice(text))
 
-    def _held(self, modality: str, reader: Reader) -> Block | Sets | None:
+    def _held(self, modality: str, reader: Reader) -> Block | None:
         return next((block for other, block in self._blocks.get(modality, ()) if same(other, reader)), None)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
-from mmfuse.net.sets import Several, changed_rows
+from mmfuse.net.sets import case_of, changed_rows
 from mmfuse.wiring import Wiring
 
 
@@ -35,11 +35,11 @@ class Augmenter:
         for name, module, modalities in self._lines:
             draw = module.draw(len(batch), generator)  # type: ignore[operator]  # the role's contract
             for modality in modalities:
-                given, there, own = batch.inputs[modality], batch.present[modality], draw
-                if isinstance(given, Several):
-                    there, own = given.per_case(there), {key: given.per_case(value) for key, value in draw.items()}
-                rows = there.nonzero()[:, 0]
+                given = batch.inputs[modality]
+                of = case_of(given)
+                rows = batch.present[modality][of].nonzero()[:, 0]
                 if len(rows):
+                    own = {key: value[of] for key, value in draw.items()}
                     change = partial(changed, name, module, rows=rows, draw=own)
                     batch.inputs[modality] = changed_rows(given, change)
 

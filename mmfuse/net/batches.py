@@ -5,7 +5,7 @@ Known features of frozen encoders are read like inputs, batch by batch from the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ from mmfuse.net.sets import Several, changed_rows
 from mmfuse.net.views import DRAWS, IDENTITY
 
 if TYPE_CHECKING:
-    from mmfuse.data.inputs import Block, Sets
+    from mmfuse.data.inputs import Block
 
 Index = NDArray[np.integer]
+Given = Mapping[str, Tensor | Several]
 Views = Mapping[str, Mapping[str, "Block"]]
 Places = tuple[Index, Index | None]
-"""Rows, and of each the case that it belongs to, as `Sets.places` gives them."""
+"""Rows, and of each the case that it belongs to, as `Block.places` gives them."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class NetworkData:
 
     ids: NDArray[np.str_]
     targets: Ints
-    blocks: Mapping[str, Block | Sets]
+    blocks: Mapping[str, Block]
     """Of every encoded modality."""
     images: frozenset[str]
     """The modalities that views and augmentations apply to."""
@@ -50,7 +51,7 @@ class NetworkData:
 
     @property
     def present(self) -> dict[str, NDArray[np.bool_]]:
-        return {modality: block.present for modality, block in self.blocks.items()}
+        return {modality: block.there for modality, block in self.blocks.items()}
 
     def picked(self, rng: np.random.Generator) -> NetworkData:
         """The same for one epoch: of each case one of its known views, the same one in all modalities."""
@@ -67,7 +68,7 @@ class NetworkData:
     @property
     def anything(self) -> NDArray[np.bool_]:
         """(n,) which cases have any encoded modality."""
-        return np.asarray(np.stack([block.present for block in self.blocks.values()]).any(axis=0))
+        return np.asarray(np.stack([block.there for block in self.blocks.values()]).any(axis=0))
 
 
 class Batch:
@@ -95,14 +96,10 @@ class Batch:
         return len(self.index)
 
     def to(self, device: torch.device) -> Batch:
-        """On the device, as floats."""
-
-        def floats(tensor: Tensor) -> Tensor:
-            return to_floats(tensor.to(device, non_blocking=True))
-
-        inputs = {modality: changed_rows(given, floats) for modality, given in self.inputs.items()}
+        """On the device, as floats; what was kept as float16 too."""
+        inputs = _on(device, self.inputs, to_floats)
         known = {
-            modality: {view: _on(device, levels) for view, levels in views.items()}
+            modality: {view: _on(device, levels, Tensor.float) for view, levels in views.items()}
             for modality, views in self.known.items()
         }
         return Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
@@ -112,11 +109,10 @@ class Batch:
         return {modality: by[view if view in by else IDENTITY] for modality, by in self.known.items()}
 
 
-def _on(device: torch.device, levels: Mapping[str, Tensor | Several]) -> dict[str, Tensor | Several]:
-    """What was kept as float16 is worked on as float32."""
+def _on(device: torch.device, by: Given, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor | Several]:
     return {
-        level: changed_rows(given, lambda tensor: tensor.to(device, non_blocking=True).float())
-        for level, given in levels.items()
+        name: changed_rows(given, lambda tensor: change(tensor.to(device, non_blocking=True)))
+        for name, given in by.items()
     }
 
 
@@ -139,13 +135,13 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
         return tensor(array) if of is None else Several(tensor(array), torch.from_numpy(of))
 
     places = {m: block.places(index) for m, block in data.blocks.items()}
-    inputs = {m: rows(m, b.rows.take(places[m][0])) for m, b in data.blocks.items() if m not in data.known}
+    inputs = {m: rows(m, b.take(places[m][0])) for m, b in data.blocks.items() if m not in data.known}
     wanted = {m: views if m in data.images else (IDENTITY,) for m in data.known}
     known = {
         m: {v: {level: rows(m, _rows(data, by, v, level, index, places[m])) for level in by[v]} for v in wanted[m]}
         for m, by in data.known.items()
     }
-    present = {m: torch.from_numpy(block.present[index]) for m, block in data.blocks.items()}
+    present = {m: torch.from_numpy(block.there[index]) for m, block in data.blocks.items()}
     return Batch(index, inputs, known, present, tensor(data.targets[index]))
 
 

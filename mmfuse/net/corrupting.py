@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmfuse.errors import SpecError
 from mmfuse.net.altering import Alter, Reading
-from mmfuse.net.sets import Several, changed_rows
+from mmfuse.net.sets import case_of, changed_rows
 from mmfuse.seeds import generator
 
 
@@ -47,8 +47,8 @@ def corrupted(modality: str, name: str, corruption: Corruption, severity: int, s
         if corruption.removes:
             gone = torch.zeros_like(read.present[modality])
             return read._replace(present={**read.present, modality: gone})
-        given, ids = read.inputs[modality], read.ids
-        whose = ids[given.of.numpy()] if isinstance(given, Several) else ids
+        given = read.inputs[modality]
+        whose = read.ids[case_of(given)]
 
         def spoilt(images: Tensor) -> Tensor:
             changed = [

@@ -110,13 +110,13 @@ class FittedNetwork:
             return altered_vectors(member.network, modality, data, altered, batch)
         reader = member.readers[modality]
         block = inputs.blocks({modality: reader})[modality]
-        return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.present
+        return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.there
 
     def presence(self, cases: Cases, watch: Watch = silent) -> dict[str, NDArray[np.bool_]]:
         """{modality: (n,) whether the case has it} of the encoded modalities."""
         readers = next(iter(self.members.values())).readers
         blocks = Assembler(self.spec, self.wiring, cases, watch).blocks(readers)
-        return {modality: block.present for modality, block in blocks.items()}
+        return {modality: block.there for modality, block in blocks.items()}
 
     def pattern_flags(self, present: dict[str, NDArray[np.bool_]]) -> tuple[str, ...]:
         """For each case its pattern of presence where training never showed it to any of the networks; else empty."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from mmfuse.net.features import VECTOR, Features, of_levels
 from mmfuse.net.presence import Present
@@ -32,9 +33,10 @@ class Several:
         """-1 stands for any number of images."""
         return (-1, *self.rows.shape[1:])
 
-    def per_case(self, tensor: Tensor) -> Tensor:
-        """(cases, …) → (images, …): each image what its case has."""
-        return tensor[self.of.to(tensor.device)]
+
+def case_of(given: Tensor | Several) -> Tensor | slice:
+    """An index of cases that gives each row what its case has."""
+    return given.of if isinstance(given, Several) else slice(None)
 
 
 def changed_rows(given: Tensor | Several, change: Callable[[Tensor], Tensor]) -> Tensor | Several:
@@ -56,10 +58,9 @@ def pooled(features: Features, of: Tensor | None, who: Present, pool: nn.Module,
     """Features row by row → those of the present cases, each of which has one row or more."""
     if of is None or len(of) == who.count:
         return features
-    rows, counts = features.vector, torch.bincount(of, minlength=who.count)
-    place = torch.arange(len(of)) - (counts.cumsum(0) - counts)[of]
-    there = (torch.arange(int(counts.max())) < counts[:, None]).to(rows.device)
-    vectors = rows.new_zeros(*there.shape, rows.shape[1]).index_put((of.to(rows.device), place.to(rows.device)), rows)
+    counts = torch.bincount(of, minlength=who.count)
+    vectors = pad_sequence(features.vector.split(counts.tolist()), batch_first=True)
+    there = (torch.arange(vectors.shape[1]) < counts[:, None]).to(vectors.device)
     return of_levels({VECTOR: pool(vectors, there)}, flow, {})
 
 

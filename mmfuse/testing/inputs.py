@@ -31,9 +31,11 @@ def _rows(part: Modality, given: Given) -> Iterator[Rows]:
             "kit_id": [str(k) for k in range(_CASES)],
             "kit_answer": ["a", "b"] * (_CASES // 2),
         }
-        for column in part.columns:
+        for place, column in enumerate(part.columns):
+            # Of a set each row holds one image, in its columns by turns: a reader is asked for rows of one.
+            empty = {k for k in range(_CASES) if k == _ABSENT or (part.several and k % len(part.columns) != place)}
             columns[column] = [
-                None if k == _ABSENT else f"{column}{k}.png" if part.is_image else str(k % 3) for k in range(_CASES)
+                None if k in empty else f"{column}{k}.png" if part.is_image else str(k % 3) for k in range(_CASES)
             ]
             if part.is_image:
                 _draw(folder, columns[column])

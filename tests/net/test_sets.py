@@ -17,7 +17,7 @@ from mmfuse.net.corrupting import Corruption, corrupted
 from mmfuse.net.features import Features
 from mmfuse.net.predicting import fit_network
 from mmfuse.net.presence import Present
-from mmfuse.net.sets import POOLS, Several, changed_rows, gathered, pooled
+from mmfuse.net.sets import POOLS, Several, case_of, changed_rows, gathered, pooled
 from mmfuse.parts import FlowShape, Reader
 from mmfuse.spec import PredictionSection, TrainingSection
 from mmfuse.wiring import wire
@@ -220,7 +220,7 @@ def test_a_case_without_images_is_absent_whatever_stands_there():
     batch = read_batch(data, np.arange(N)).to(CPU)
     hidden = {**batch.present, "photos": batch.present["photos"] & (torch.arange(N) % 2 == 0)}
     given = batch.inputs["photos"]
-    gone = ~given.per_case(hidden["photos"])
+    gone = ~hidden["photos"][case_of(given)]
     changed = Several(torch.where(gone[:, None, None, None], torch.rand(1) + 7, given.rows), given.of)
     with torch.no_grad():
         one = member.network(batch.inputs, hidden).scores["fused"].logits
