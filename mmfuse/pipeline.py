@@ -79,11 +79,9 @@ class Pipeline:
         self.events.clear()
         split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs).raise_as(TableError)
-        remarks: list[Event] = []
-        self.seen = refuse_seen(self.spec, self.wiring, cases, split, remarks.append)
-        self.remarks = tuple(remark.text for remark in remarks if isinstance(remark, Notice))
-        for remark in remarks:
-            self.watch(remark)
+        before = len(self.events)
+        self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
+        self.remarks = tuple(told.text for _, told in self.events[before:] if isinstance(told, Notice))
         plan, needed = self.spec.plan, self._needs_folds(split)
         folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
         sources: dict[str, Floats] = {}

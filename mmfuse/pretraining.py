@@ -22,17 +22,11 @@ from mmfuse.provenance import seen_unlabelled
 from mmfuse.run import environment, write_events, write_folder, write_json, write_seen, write_splits
 from mmfuse.spec import Spec
 from mmfuse.toml import dump
-from mmfuse.wiring import Wiring, wire
+from mmfuse.wiring import wire
 from mmfuse.work import Work
 
 if TYPE_CHECKING:
     from mmfuse.net.fitted import FittedNetwork
-
-_NEEDS = {
-    "fused": ("one vector of all modalities", 'fusion = "concat" in [network]'),
-    "head": ("a head on the fused vector", 'head = "mlp" in [network], or another head'),
-}
-"""What is expected, and the mend."""
 
 
 class Pretraining:
@@ -47,14 +41,17 @@ class Pretraining:
         self.network: FittedNetwork | None = None
         self.seen: dict[str, NDArray[Any]] = {}
         uses, faults = {name: part.name for name, part in spec.card.modalities.items()}, Faults()
-        given = _given(spec, self.wiring)
+        network, alone = spec.plan.network, len(self.wiring.encoders) == 1
+        has = {} if network == "" else {"fusion": alone or network.fusion != "", "head": network.head != ""}
         for name, line in spec.plan.pretexts.items():
             for objection in line.part.objections({modality: uses[modality] for modality in self.wiring.encoders}):
                 faults.add(f"pretexts.{name}", objection)
-            for need in sorted({*line.part.needs} - given):
-                faults.add(
-                    f"pretexts.{name}", f"'{line.part.name}' needs what the network lacks: {need}", *_NEEDS[need]
+            for need in (need for need in line.part.needs if not has.get(need)):
+                found, mend = (
+                    f"'{line.part.name}' reads the network's {need}, and there is none",
+                    "name one in [network]",
                 )
+                faults.add(f"pretexts.{name}", found, mend=mend)
         faults.raise_as(SpecError)
         self.watch = Journal(self.catalog, watch)
         self._cases: Cases | None = None
@@ -112,11 +109,3 @@ class Pretraining:
         self.network.save(work / "network")
         write_seen(work, self.seen)
         write_events(work, self.events)
-
-
-def _given(spec: Spec, wiring: Wiring) -> set[str]:
-    """What of `Pretext.needs` the plan's network has."""
-    network = spec.plan.network
-    if network == "" or not (network.fusion != "" or len(wiring.encoders) == 1):
-        return set()
-    return {"fused", "head"} if network.head != "" else {"fused"}

@@ -201,7 +201,7 @@ class Answers(Agree):
 
     @property
     def needs(self):
-        return ("fused", "head")
+        return ("fusion", "head")
 
 
 class Late(Agree):
@@ -227,7 +227,7 @@ def test_what_an_objective_needs_is_asked_before_anything_is_learnt():
 
     headless, told = {**NETWORK, "head": ""}, []
     with pytest.raises(
-        SpecError, match=r"pretexts.last: 'answers' needs what the network lacks: head(?s:.*)\[network\]"
+        SpecError, match=r"pretexts.last: 'answers' reads the network's head, and there is none(?s:.*)\[network\]"
     ):
         made(told, headless, first="agree", last="answers")
     made(told, headless, first="agree")

@@ -192,7 +192,7 @@ class Pretext(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which of `fused` (one vector of all modalities) and `head` (scores of it) it reads; refused without them."""
+        """Which of `fusion` and `head` it reads; a network without them is refused before it learns."""
         return ()
 
     def objections(self, modalities: Mapping[str, str]) -> tuple[str, ...]:

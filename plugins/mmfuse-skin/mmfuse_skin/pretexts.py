@@ -91,7 +91,7 @@ class PseudoLabels(Pretext):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("fused", "head")
+        return ("fusion", "head")
 
     def build(self, widths: Mapping[str, int], labels: Labels, cases: int) -> nn.Module:
         """→ a module whose losses are `clusters LABEL`, each the label's share of the mean over labels.
