@@ -22,16 +22,11 @@ def choose_device(word: str) -> torch.device:
     Raises: SpecError for another word, or for `cuda` where there is none.
     """
     if word not in DEVICES:
-        raise SpecError(
-            f"no device is called '{word}'", f"one of {', '.join(DEVICES)}", nearest(word, DEVICES), "device"
-        )
+        expected = f"one of {', '.join(DEVICES)}"
+        raise SpecError(f"no device is called '{word}'", expected, nearest(word, DEVICES), "device")
     if word == "cuda" and not torch.cuda.is_available():
-        raise SpecError(
-            "there is no CUDA device that torch can use",
-            "a GPU and a CUDA build of torch",
-            "device = auto or cpu",
-            "device",
-        )
+        found = "there is no CUDA device that torch can use"
+        raise SpecError(found, "a GPU and a CUDA build of torch", "device = auto or cpu", "device")
     return torch.device("cuda" if word != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -43,9 +38,8 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     if precision == "auto":
         precision = "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
     if precision == "16-mixed" and device.type == "cpu":
-        raise SpecError(
-            "precision 16-mixed on the CPU", "auto, 32-true or bf16-mixed", "precision = auto", "training.precision"
-        )
+        expected, mend = "auto, 32-true or bf16-mixed", "precision = auto"
+        raise SpecError("precision 16-mixed on the CPU", expected, mend, "training.precision")
     return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
 
 

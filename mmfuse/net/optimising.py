@@ -47,16 +47,13 @@ def make_optimiser(
     """
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not learning:
-        raise SpecError(
-            "no parameter of the network learns", "a head, a fusion, or an encoder that is not frozen", where="network"
-        )
+        expected = "a head, a fusion, or an encoder that is not frozen"
+        raise SpecError("no parameter of the network learns", expected, where="network")
     found: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for parameter in learning:
         found.setdefault((parameter.dim() <= 1, rates.get(parameter, 1.0)), []).append(parameter)
-    groups = [
-        {"params": found[key], "weight_decay": 0.0 if key[0] else section.weight_decay, "share": key[1]}
-        for key in sorted(found)
-    ]
+    decay = {False: section.weight_decay, True: 0.0}
+    groups = [{"params": found[few, by], "weight_decay": decay[few], "share": by} for few, by in sorted(found)]
     # Clipping must see unscaled gradients; a fused step in 16-mixed unscales them itself, after clipping.
     fused = device.type in FUSED_ON and not (section.precision == "16-mixed" and section.clip > 0)
     if section.optimiser == "sgd":

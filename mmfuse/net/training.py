@@ -154,11 +154,8 @@ def _weights(loss: Loss, weights: NDArray[np.float64] | None, train: Index) -> T
 
 def learn(lesson: Lesson, course: Course) -> Trained:
     """Carries a course out; the network ends in eval mode. Raises: as `train_network`."""
-    heavy = course.data.heavy
-    with (
-        own_randomness(derive(course.seed, course.name, "training"), course.device),
-        fitting_threads(course.device, heavy),
-    ):
+    seed = derive(course.seed, course.name, "training")
+    with own_randomness(seed, course.device), fitting_threads(course.device, course.data.heavy):
         try:
             return _Loop(lesson, course).run()
         finally:
@@ -266,10 +263,8 @@ class _Loop:
     def _step(self, factor: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.section.lr * factor * group["share"]
-        if self.section.clip > 0:
-            self.fabric.clip_gradients(
-                self.learner, self.optimiser, max_norm=self.section.clip, error_if_nonfinite=False
-            )
+        if (clip := self.section.clip) > 0:
+            self.fabric.clip_gradients(self.learner, self.optimiser, max_norm=clip, error_if_nonfinite=False)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.average.after_step()
@@ -277,16 +272,20 @@ class _Loop:
     # ── after an epoch ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look(self) -> tuple[float, bool]:
-        """What the epoch that is just done is worth on `valid`, and whether it is the best; then it is kept."""
-        watched, epoch = self.course.watched, self.kept.epoch
-        self.average.after_epoch(epoch)
-        if watched is None and epoch < self.section.epochs:
+        """What the epoch that is just done is worth on `valid`, NaN if nothing is; and whether it is the best: it is
+        kept."""
+        course, watched, kept = self.course, self.course.watched, self.kept
+        self.average.after_epoch(kept.epoch)
+        if watched is None and kept.epoch < self.section.epochs:
             return math.nan, False
         with self.average.worn(self._show_all):
-            value = self._valid_value()
-            best = watched is not None and self.average.counts and watched.better(value, self.kept.best_value)
+            if watched is None:
+                return math.nan, False
+            scores = answer(self.network, course.data, course.valid, batch=course.answers)
+            value = watched.value(scores, course.data.targets[course.valid])
+            best = self.average.counts and watched.better(value, kept.best_value)
             if best:
-                self.kept.keep(value)
+                kept.keep(value)
         return value, best
 
     def _show_all(self) -> None:
@@ -294,10 +293,3 @@ class _Loop:
         for draws in self._shown(self.kept.epoch, self._batches(self.kept.epoch)):
             for drawn in draws:
                 self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY))
-
-    def _valid_value(self) -> float:
-        course = self.course
-        if course.watched is None:
-            return math.nan
-        scores = answer(self.network, course.data, course.valid, batch=course.answers)
-        return course.watched.value(scores, course.data.targets[course.valid])
