@@ -252,3 +252,12 @@ def test_a_share_of_the_labels_by_group():
     kept, out = set(cases.groups[split == "train"]), set(cases.groups[(whole == "train") & (split == "")])
     assert not kept & out
     assert any("labelled = 0.3" in event.text for event in told if isinstance(event, Notice))
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_averages_are_kept_without_labels_too(average):
+    training = {"epochs": 4, "batch": 16, "lr": 0.02, "sampling": "balanced"}
+    plain, averaged = (state_of(pretrained(spec_of(training={**training, "average": w}))) for w in ("none", average))
+    moved = {name for name in plain if not torch.equal(plain[name], averaged[name])}
+    assert {name for name in plain if name.startswith("encoders.") and name.endswith("weight")} <= moved
+    assert all(tensor.isfinite().all() for tensor in averaged.values())

@@ -11,12 +11,12 @@ from mmfuse.errors import Faults, TableError, nearest
 
 
 def case_weights(cases: Cases) -> NDArray[np.float64]:
-    """(n,) numbers ≥ 0, 1 where the cell is empty or the card names no column.
+    """(n,) numbers ≥ 0, 1 where the cell is empty, the card names no column, or labels are not looked at.
 
     Raises: TableError if there is no such column, a modality reads it too, or cells hold no numbers ≥ 0, naming rows.
     """
     column, table = cases.card.cases.weight, cases.table
-    if not column:
+    if not column or not cases.labelled:
         return np.ones(len(cases))
     if column not in table:
         found = f"no column '{column}', the case weights that the card names in [cases]"

@@ -11,12 +11,12 @@ from mmfuse.data.weighing import case_weights
 from mmfuse.errors import TableError
 
 
-def cases_of(words, column="w", weight="w"):
+def cases_of(words, column="w", weight="w", labelled=True):
     spec = make_spec({"age": Numbers(column="age")}, {"age": Flat()})
     card = spec.card.model_copy(update={"cases": spec.card.cases.model_copy(update={"weight": weight})})
     n = len(words)
     cells = {"id": [f"c{i}" for i in range(n)], "age": ["1"] * n, "y": ["a", "b"] * (n // 2) + ["a"] * (n % 2)}
-    return Cases(Table.of({**cells, column: list(words)}), card)
+    return Cases(Table.of({**cells, column: list(words)}), card, labelled=labelled)
 
 
 def test_numbers_are_read_and_an_empty_cell_is_one():
@@ -52,3 +52,7 @@ def test_the_audit_says_so():
     cases = cases_of(["1", "-2"])
     found = audit(cases, np.array(["train", "train"], dtype=object), files=False)
     assert [finding.level for finding in found if "negative weights in rows 3" in finding.text] == ["error"]
+
+
+def test_without_labels_nothing_is_weighed():
+    assert case_weights(cases_of(["1", "2"], column="other", labelled=False)).tolist() == [1, 1]
