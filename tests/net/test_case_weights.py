@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from cohort import cases_of, columns, pipeline_of
 from test_training import CPU, Exploding, pictures_data, state_of
 from tiny_parts import two_pictures
 
-from mmfuse.errors import SpecError
+from mmfuse.errors import SpecError, TableError
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import train_network
 from mmfuse.spec import TrainingSection
@@ -64,3 +65,20 @@ def test_what_cannot_weigh_is_refused():
         trained(np.arange(30.0), loss=Exploding())
     with pytest.raises(SpecError, match="every training case has weight 0"):
         trained(np.where(np.arange(30) < 20, 0.0, 1.0))
+
+
+def test_the_cards_column_reaches_the_loss():
+    """Through the pipeline: weights of 1 (and empty cells) change nothing, others do; unknown ones stop it early."""
+    card, found = {"cases": {"id": "id", "group": "patient", "weight": "w"}}, {}
+    for name, words in (("none", ["1", None]), ("some", ["0", "3"]), ("bad", ["1", "-3"])):
+        pipeline = pipeline_of(card=card if name != "none" else None)
+        cases = cases_of(pipeline.spec, {**columns(60), "w": words * 30})
+        if name == "bad":
+            with pytest.raises(TableError, match="negative weights in rows"):
+                pipeline.fit(cases)
+        else:
+            found[name] = pipeline.fit(cases).scores.sources["fused"]
+    ones = pipeline_of(card=card)
+    again = ones.fit(cases_of(ones.spec, {**columns(60), "w": ["1", None] * 30})).scores.sources["fused"]
+    np.testing.assert_array_equal(again, found["none"])
+    assert not np.allclose(found["some"], again, equal_nan=True)
