@@ -22,7 +22,7 @@ _DOOR = {
     "mmfuse.knobs": ("Node", "Part"),
     "mmfuse.parts": (
         "ROLES", "Adapter", "Augmentation", "DecisionFusion", "Encoder", "FeatureFusion", "FlowShape", "Head", "Loss",
-        "Metric", "Modality", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy",
+        "Metric", "Modality", "Pretext", "Reader", "Rule", "SecondStage", "Step", "Tidy", "refuse_set",
     ),
     "mmfuse.hooks": ("hookimpl",),
     "mmfuse.discovery": ("PluginInfo",),

@@ -221,9 +221,9 @@ def _check_network(
         lacks = network.fusion.lacks({name: line.part.gives for name, (_, line) in encoders.items()})
         for objection in objections or lacks:
             faults.add("network.fusion", objection)
-        for name in encoders:
-            if spec.card.modalities[name].several:
-                refuse_set(network.fusion, name, faults)
+    for name in encoders:
+        if spec.card.modalities[name].several:
+            refuse_set(network.fusion, name, faults)
     if network.head != "" and not spec.card.labels:
         faults.add("network.head", "the card has no labels", "labels for the head to answer", "add [labels]")
 

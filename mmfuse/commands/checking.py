@@ -18,7 +18,7 @@ from mmfuse.commands.listing import json_option
 from mmfuse.show import Screen
 
 if TYPE_CHECKING:
-    from mmfuse import Finding, Spec, Steps
+    from mmfuse import Cases, Finding, Spec, Steps
 
 LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "mend these first"}
 """Headings of an audit, the gravest last, where the eye is."""
@@ -67,7 +67,7 @@ def check(
         split = mmfuse.assign(table, loaded.card.split, app.watch)
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
-            findings += mmfuse.cautions(loaded, table, split)
+            findings += mmfuse.cautions(loaded, table, split) + _sets(loaded, table)
             if probes:
                 findings += mmfuse.probe(table, split, files=files, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
@@ -80,6 +80,16 @@ def check(
         show_findings(app.screen, findings)
     if any(one.level == "error" for one in findings):
         raise SystemExit(1)
+
+
+def _sets(spec: Spec, cases: Cases) -> list[Finding]:
+    """What keeps the network from reading cells of several images, which only the table tells of."""
+    faults, rows = mmfuse.Faults(), cases.rows()
+    for modality in mmfuse.wire(spec).encoders:
+        part = spec.card.modalities[modality]
+        if spec.plan.network != "" and part.is_image and part.fit(rows).apart(rows):
+            mmfuse.refuse_set(spec.plan.network.fusion, modality, faults)
+    return [mmfuse.Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
 
 
 def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:

@@ -55,7 +55,7 @@ class Overlay:
     """A map over one picture, to be stretched over it."""
 
     modality: str
-    """Of several images of a case: `MODALITY NUMBER`, as the table lists them."""
+    """Of several images of a case: `MODALITY-NUMBER`, as the table lists them."""
     kind: str
     map: Floats
     """(height, width), non-negative; attributions may be negative: there the class was spoken against."""
@@ -84,7 +84,7 @@ class Explanation:
     case: str
     targets: tuple[Target, ...]
     pictures: dict[str, NDArray[np.uint8]]
-    """{image modality, or `MODALITY NUMBER`: (height, width, 3)} as read; absent ones are not in it."""
+    """{image modality, or `MODALITY-NUMBER`: (height, width, 3)} as read; absent ones are not in it."""
     overlays: tuple[Overlay, ...]
     bars: tuple[Bars, ...]
     matrices: dict[str, Floats]

@@ -28,7 +28,7 @@ NOTHING: Mapping[str, Tensor] = {}
 class Subject:
     """One case as one network reads it. Tensors are (1, …), on the network's device.
 
-    Where the case has several images of a modality, each is an input by itself, `MODALITY NUMBER`, numbered as the
+    Where the case has several images of a modality, each is an input by itself, `MODALITY-NUMBER`, numbered as the
     table lists them.
     """
 
@@ -46,7 +46,8 @@ class Subject:
             else:
                 block = data.blocks[modality]
                 numbers = block.places(index)[0] - np.searchsorted(block.of, position) + 1
-                found = {f"{modality} {n}": given.rows[i : i + 1] for i, n in enumerate(numbers.tolist())}
+                order = np.argsort(numbers).tolist()
+                found = {f"{modality}-{numbers[i]}": given.rows[i : i + 1] for i in order}
             self.inputs |= found
             self._names[modality] = tuple(found)
         self._known: dict[str, Mapping[str, Tensor]] = {}

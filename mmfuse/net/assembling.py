@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmfuse.data.inputs import Sets, read_inputs
+from mmfuse.data.inputs import read_inputs
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
@@ -73,14 +73,14 @@ class Assembler:
         Raises: SpecError where the fusion reads maps or tokens of cases that hold several images.
         """
         new = {m: reader for m, reader in readers.items() if self._held(m, reader) is None}
+        section, faults = self._spec.plan.network, Faults()
+        for modality, reader in new.items():
+            if section != "" and reader.apart(self._cases.rows()):
+                refuse_set(section.fusion, modality, faults)
+        faults.raise_as(SpecError)
         for modality, block in read_inputs(new, self._cases, self._watch).items() if new else ():
             self._blocks.setdefault(modality, []).append((new[modality], block))
         found = {modality: self._held(modality, reader) for modality, reader in readers.items()}
-        section, faults = self._spec.plan.network, Faults()
-        for modality, held in found.items():
-            if isinstance(held, Sets) and section != "" and section.fusion != "":
-                refuse_set(section.fusion, modality, faults)
-        faults.raise_as(SpecError)
         return {modality: block for modality, block in found.items() if block is not None}
 
     def data(

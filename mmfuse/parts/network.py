@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from mmfuse.knobs import Part
 from mmfuse.labels import Floats, Ints, Labels
@@ -132,12 +132,14 @@ class FeatureFusion(Part):
         raise NotImplementedError
 
 
-def refuse_set(fusion: FeatureFusion, modality: str, faults: Faults) -> None:
+def refuse_set(fusion: FeatureFusion | Literal[""], modality: str, faults: Faults) -> None:
     """Adds a fault if a fusion reads more than vectors of a modality whose cases hold several images: those alone are
     pooled, as places of different photographs have nothing in common."""
-    if {*fusion.needs} != {"vector"}:
+    if fusion != "" and {*fusion.needs} != {"vector"}:
         found = f"'{fusion.name}' reads {' and '.join(fusion.needs)}, and '{modality}' holds several images a case"
-        faults.add("network.fusion", found, "a fusion of vectors: those of a set are pooled", "concat, sum, mean …")
+        faults.add(
+            "network.fusion", found, "vectors alone, which are pooled", 'fusion = "concat" (sum …), or one image a case'
+        )
 
 
 class Head(Part):

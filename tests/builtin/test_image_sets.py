@@ -7,6 +7,7 @@ from tiny_parts import Conv, Flat, Numbers, Side, make_spec
 
 from mmfuse.builtin.modalities import Image
 from mmfuse.catalog import Catalog
+from mmfuse.commands.checking import _sets
 from mmfuse.data.audit import audit
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
@@ -225,15 +226,15 @@ def test_every_image_of_a_case_has_its_overlay(method, pool, folder):
     cases = cases_of(spec, cells, folder)
     network, _ = fit_network(spec, wire(spec), cases, SPLIT, None, device="cpu")
     (told,) = explain(network, cases, ["case3"], Question(method=method, steps=16))
-    names = ["photos 1", "photos 2", "photos 3"]
-    assert sorted(told.pictures) == names
+    names = ["photos-1", "photos-2", "photos-3"]
+    assert list(told.pictures) == names
     assert sorted(overlay.modality for overlay in told.overlays) == names
     reader = COLUMNS.fit(cases.rows())
     alone, of = reader.apart(cases.rows())
     pixels, _ = reader.read(alone)
     listed = pixels[of == 3]  # as the table lists them
     for number, image in enumerate(listed, 1):
-        np.testing.assert_array_equal(told.pictures[f"photos {number}"], image.transpose(1, 2, 0))
+        np.testing.assert_array_equal(told.pictures[f"photos-{number}"], image.transpose(1, 2, 0))
 
 
 def test_attributions_of_all_images_sum_to_the_difference(folder):
@@ -255,7 +256,8 @@ def test_attributions_of_all_images_sum_to_the_difference(folder):
     assert len(names) == 6
     found = integrated_gradients(subject, names, "fused", 0, slice(0, 2), "black", 256)
     blank = {name: torch.zeros_like(subject.inputs[name]) for name in names}
-    moved = subject.log_p("fused", slice(0, 2))[0, 0] - subject.log_p("fused", slice(0, 2), blank)[0, 0]
+    with torch.no_grad():
+        moved = subject.log_p("fused", slice(0, 2))[0, 0] - subject.log_p("fused", slice(0, 2), blank)[0, 0]
     assert float(sum(share.sum() for share in found.values())) == pytest.approx(float(moved), abs=2e-3)
 
 
@@ -268,3 +270,7 @@ def test_maps_of_several_images_in_a_cell_are_refused_before_training(folder):
     network, _ = fit_network(spec, wire(spec), single, SPLIT, None, device="cpu")
     with pytest.raises(SpecError, match="'photos' holds several images a case"):
         network.predict(fitting[2])
+    (told,) = _sets(spec, fitting[2])
+    assert told.level == "error"
+    assert "'photos' holds several images a case" in told.text
+    assert not _sets(spec, single)
