@@ -25,6 +25,7 @@ USES = {
     "fusion": 'fusion = "{part}"                  # in [network]',
     "head": 'head = "{part}"                    # in [network]',
     "loss": 'loss = "{part}"                    # in [training]',
+    "pretext": '[pretexts.mine]\nuse = "{part}"',
     "augmentation": '[augment.mine]\nuse = "{part}"\non = ["image"]',
     "decision": '[decisions.final]\nuse = "{part}"\nreads = ["fused", "image"]',
     "stage": '[decisions.second]\nuse = "{part}"\nreads = ["fused"]\nfeatures = ["table"]',
