@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -54,10 +54,7 @@ def frozen_precision(word: str, device: torch.device) -> str:
 
 
 def _cpu_has_bf16() -> bool:
-    try:
-        able = torch.cpu.get_capabilities()
-    except AttributeError:  # torch before 2.10
-        return False
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in torch before 2.10
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 

@@ -60,7 +60,6 @@ class Learner(Lesson):
         own = self.loss(outputs._replace(weight=weight), batch.targets, progress)
         twice = sorted(set(own) & set(outputs.fused.losses))
         if twice:
-            raise PartError(
-                f"loss and fusion both name a loss {twice}", "names of their own", "rename one of them", "training.loss"
-            )
+            found = f"loss and fusion both name a loss {twice}"
+            raise PartError(found, "names of their own", "rename one of them", "training.loss")
         return {**own, **outputs.fused.losses}

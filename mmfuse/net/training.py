@@ -111,20 +111,12 @@ def train_network(
     with own_randomness(derive(spec.plan.seed, name, "loss")):
         loss = section.loss.build(labels, labels.counts(data.targets[train]))
         learner = Learner(ready(network, device), loss, _weights(section.loss, weights, train)).to(device)
+    watched = Watched(best.metric, wiring.best_sources, labels) if best.metric and len(valid) else None
     course = Course(
-        data=data,
-        train=train,
-        valid=valid,
-        section=section,
-        seed=spec.plan.seed,
-        watched=Watched(best.metric, wiring.best_sources, labels) if best.metric and len(valid) else None,
-        augmenter=Augmenter(wiring, data.still, device),
-        device=device,
-        watch=watch,
-        name=name,
-        checkpoint=Checkpoint(checkpoint),
-        answers=spec.plan.prediction.batch,
-    )
+        data=data, train=train, valid=valid, section=section, seed=spec.plan.seed, watched=watched,
+        augmenter=Augmenter(wiring, data.still, device), device=device, watch=watch, name=name,
+        checkpoint=Checkpoint(checkpoint), answers=spec.plan.prediction.batch,
+    )  # fmt: skip
     return learn(learner, course)
 
 
