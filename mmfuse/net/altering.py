@@ -19,7 +19,7 @@ from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch, NetworkData, in_order, read_batch
 from mmfuse.net.network import NOTHING, FusionNetwork, encoded
 from mmfuse.net.presence import Present
-from mmfuse.net.sets import Several
+from mmfuse.net.sets import Given
 from mmfuse.net.working import answering_batch, answers
 
 
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 
     ids: NDArray[np.str_]
     """(batch,) of the cases: a random change is drawn from a seed of the case's id, never of its place in a batch."""
-    inputs: dict[str, Tensor | Several]
+    inputs: dict[str, Given]
     """{modality: (batch, *shape) float, on the device}; images in [0, 1], tables and vectors as their reader scales
     them; zeros where absent. `Several` where cases hold several images."""
     present: dict[str, Tensor]

@@ -20,10 +20,10 @@ from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
 from mmfuse.net.batches import NetworkData
 from mmfuse.net.embeddings import bytes_of, frozen_features
-from mmfuse.net.features import VECTOR, level_shapes
-from mmfuse.net.network import FusionNetwork, encoded
+from mmfuse.net.features import VECTOR, Features, level_shapes
+from mmfuse.net.network import FusionNetwork
 from mmfuse.net.presence import Present
-from mmfuse.net.sets import Several
+from mmfuse.net.sets import Several, gathered, pooled
 from mmfuse.net.sights import FixedDraws, Sight
 from mmfuse.net.views import IDENTITY
 from mmfuse.parts import Reader, refuse_set
@@ -150,10 +150,9 @@ class Assembler:
         if of is None:
             return found
         who = Present(torch.from_numpy(block.there), torch.device("cpu"))
-        known = {modality: {VECTOR: Several(torch.from_numpy(found), torch.from_numpy(of))}}
-        made = encoded(network, modality, {}, known, who)
-        empty = np.zeros((len(block.there), found.shape[1]), np.float32)
-        return empty if made is None else who.spread(made.vector, 0.0).numpy()
+        vectors, owner = gathered(Several(torch.from_numpy(found), torch.from_numpy(of)), who)
+        pool, flow = network.pools[network.keys[modality]], network.flows[modality]
+        return who.spread(pooled(Features(vectors), owner, who, pool, flow).vector, 0.0).numpy()
 
     def _kept(
         self, network: FusionNetwork, blocks: Mapping[str, Block], sights: Mapping[str, Sequence[Sight]]

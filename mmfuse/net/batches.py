@@ -16,14 +16,13 @@ from torch import Tensor
 
 from mmfuse.labels import Ints
 from mmfuse.net.features import VECTOR
-from mmfuse.net.sets import Several, changed_rows
+from mmfuse.net.sets import Given, Several, changed_rows
 from mmfuse.net.views import DRAWS, IDENTITY
 
 if TYPE_CHECKING:
     from mmfuse.data.inputs import Block
 
 Index = NDArray[np.integer]
-Given = Mapping[str, Tensor | Several]
 Views = Mapping[str, Mapping[str, "Block"]]
 Places = tuple[Index, Index | None]
 """Rows, and of each the case that it belongs to, as `Block.places` gives them."""
@@ -78,8 +77,8 @@ class Batch:
     def __init__(
         self,
         index: Index,
-        inputs: dict[str, Tensor | Several],
-        known: dict[str, dict[str, dict[str, Tensor | Several]]],
+        inputs: dict[str, Given],
+        known: dict[str, dict[str, dict[str, Given]]],
         present: dict[str, Tensor],
         targets: Tensor,
     ) -> None:
@@ -104,12 +103,12 @@ class Batch:
         }
         return Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
 
-    def known_of(self, view: str) -> dict[str, dict[str, Tensor | Several]]:
+    def known_of(self, view: str) -> dict[str, dict[str, Given]]:
         """Known features by modality and level; those of a modality that is no image are the same in all views."""
         return {modality: by[view if view in by else IDENTITY] for modality, by in self.known.items()}
 
 
-def _on(device: torch.device, by: Given, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor | Several]:
+def _on(device: torch.device, by: Mapping[str, Given], change: Callable[[Tensor], Tensor]) -> dict[str, Given]:
     return {
         name: changed_rows(given, lambda tensor: change(tensor.to(device, non_blocking=True)))
         for name, given in by.items()
@@ -130,7 +129,7 @@ def read_batch(data: NetworkData, index: Index, views: Sequence[str] = (IDENTITY
         made = torch.from_numpy(np.ascontiguousarray(array))
         return made.pin_memory() if pin else made
 
-    def rows(m: str, array: NDArray) -> Tensor | Several:
+    def rows(m: str, array: NDArray) -> Given:
         of = places[m][1]
         return tensor(array) if of is None else Several(tensor(array), torch.from_numpy(of))
 

@@ -54,12 +54,10 @@ def frozen_features(
     """{level: (copies × n, …)} features of a frozen encoder for all cases of a block, as `sight` looks at them; zeros
     where the modality is absent.
 
-    Where the block knows each case by its content, features are found in the cache or put there; they are read from it
-    when they are asked for.
+    A row is known by its content: features are found in the cache or put there, and read from it when they are asked
+    for.
     """
-    shapes, known = level_shapes(flow), bool(all(block.keys[block.present]))
-    there = [str(key) or "?" if here else "" for key, here in zip(block.keys, block.present, strict=True)]
-    keys = sight.keys(there)
+    shapes, keys = level_shapes(flow), sight.keys(block.keys.tolist())
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
         meter = Meter(watch, f"features of {what}{sight.words}", len(positions))
@@ -68,19 +66,10 @@ def frozen_features(
             meter.add(len(some))
             yield some, rows
 
-    if known and any(keys):
-        fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
-        stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
-        slots = get_together(stores, keys, compute)
-        return {
-            level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)
-        }
-    present = np.array([key != "" for key in keys], dtype=bool)
-    arrays = {level: np.zeros((len(keys), *shapes[level]), level_type(level)) for level in levels}
-    for some, rows in compute(np.flatnonzero(present).tolist()) if present.any() else ():
-        for level, made in zip(levels, rows, strict=True):
-            arrays[level][some] = made
-    return {level: Block.memory(array, present) for level, array in arrays.items()}
+    fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
+    stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
+    slots = get_together(stores, keys, compute)
+    return {level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)}
 
 
 class _Looking(nn.Module):

@@ -33,7 +33,7 @@ from mmfuse.net.freezing import hold_all, hold_named, run_frozen
 from mmfuse.net.measuring import check_head, measure_encoder, measure_fusion
 from mmfuse.net.presence import Present, single_case_safe
 from mmfuse.net.randomness import own_randomness
-from mmfuse.net.sets import POOLS, Several, gathered, pooled
+from mmfuse.net.sets import POOLS, Given, gathered, pooled
 from mmfuse.net.standin import StandIn
 from mmfuse.parts import FlowShape, Head
 from mmfuse.seeds import derive
@@ -43,7 +43,7 @@ from mmfuse.wiring import FUSED, Wiring
 ENCODERS = "network.encoders"
 """Where a plan names them."""
 
-Levels = Mapping[str, Tensor | Several]
+Levels = Mapping[str, Given]
 """{level: (batch, …)} known features of one modality."""
 
 NOTHING: Mapping[str, Levels] = {}
@@ -157,7 +157,7 @@ class FusionNetwork(nn.Module):
 
     def forward(
         self,
-        inputs: Mapping[str, Tensor | Several],
+        inputs: Mapping[str, Given],
         present: Mapping[str, Bool[Tensor, batch]],  # noqa: F821
         known: Mapping[str, Levels] = NOTHING,
     ) -> Outputs:
@@ -197,11 +197,7 @@ class FusionNetwork(nn.Module):
 
 
 def encoded(
-    network: FusionNetwork,
-    modality: str,
-    inputs: Mapping[str, Tensor | Several],
-    known: Mapping[str, Levels],
-    who: Present,
+    network: FusionNetwork, modality: str, inputs: Mapping[str, Given], known: Mapping[str, Levels], who: Present
 ) -> Features | None:
     """Features of the present cases, of several images pooled; None where nobody is present, and then the encoder does
     not run."""

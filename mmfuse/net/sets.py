@@ -34,17 +34,21 @@ class Several:
         return (-1, *self.rows.shape[1:])
 
 
-def case_of(given: Tensor | Several) -> Tensor | slice:
+Given = Tensor | Several
+"""Of one image a case (or none), or of several."""
+
+
+def case_of(given: Given) -> Tensor | slice:
     """An index of cases that gives each row what its case has."""
     return given.of if isinstance(given, Several) else slice(None)
 
 
-def changed_rows(given: Tensor | Several, change: Callable[[Tensor], Tensor]) -> Tensor | Several:
+def changed_rows(given: Given, change: Callable[[Tensor], Tensor]) -> Given:
     """The same after a change of its rows, of one image or more a case."""
     return Several(change(given.rows), given.of) if isinstance(given, Several) else change(given)
 
 
-def gathered(given: Tensor | Several, who: Present) -> tuple[Tensor, Tensor | None]:
+def gathered(given: Given, who: Present) -> tuple[Tensor, Tensor | None]:
     """What there is of the present cases, row by row, and which of them each row belongs to (None: one each)."""
     if isinstance(given, Tensor):
         return who.gather(given), None

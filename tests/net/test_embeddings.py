@@ -108,12 +108,12 @@ def test_weights_views_and_behaviour_part_the_caches(given):
     assert np.allclose(plus, -minus)
 
 
-def test_blocks_without_content_keys_are_computed(given):
-    _, block, reader = given
-    block.keys = np.array([""] * 10)
-    found = vectors(Counted().eval(), Counting(), block, reader)
-    assert stores() == ()
-    assert (found[block.present] > 0).all()
+def test_a_modality_that_nobody_has_runs_no_encoder(given):
+    images, _, reader = given
+    found = vectors(Counted().eval(), Counting(), Block.memory(images, np.zeros(10, bool)), reader)
+    assert Counted.calls == 1  # the probe
+    assert found.shape == (10, 3)
+    assert not found.any()
 
 
 def test_networks_share_what_is_the_same(given):
