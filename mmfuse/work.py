@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
 from mmfuse.data.disk import whole_file
+from mmfuse.discovery import PluginInfo
 from mmfuse.errors import RunError
 from mmfuse.spec import Spec
 from mmfuse.toml import dump
@@ -105,8 +106,11 @@ class Work:
             raise RunError(found, "the same training", mend, str(self.folder))
 
 
-def identity(spec: Spec, cases: Cases, split: NDArray[Any], plugins: Any, device: str) -> dict[str, str]:  # noqa: ANN401
+def identity(
+    spec: Spec, cases: Cases, split: NDArray[Any], plugins: Sequence[PluginInfo], device: str
+) -> dict[str, str]:
     """What makes one training: {what it is called: its digest}."""
+    brought = sorted((plugin.name, plugin.version, plugin.sha256) for plugin in plugins if not plugin.failure)
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     table = hashlib.blake2b(np.ascontiguousarray(cases.targets).tobytes(), digest_size=16)
     for name in cases.table.names:
@@ -116,7 +120,7 @@ def identity(spec: Spec, cases: Cases, split: NDArray[Any], plugins: Any, device
         "spec": _digest(dump(spec)),
         "table": table.hexdigest(),
         "split": _digest(json.dumps([str(word) for word in split])),
-        "set of versions": _digest(json.dumps([versions, sorted(str(plugin) for plugin in plugins)])),
+        "set of versions": _digest(json.dumps([versions, brought])),
         "device": device,
     }
 

@@ -7,6 +7,7 @@ import pytest
 from cohort import TWO_STAGES, cases_of, pipeline_of
 
 import mmfuse
+from mmfuse.discovery import PluginInfo
 from mmfuse.errors import RunError
 from mmfuse.events import EpochEnded, Notice, StepEnded
 from mmfuse.net.checkpoints import Checkpoint
@@ -43,7 +44,9 @@ def opened(tmp_path, resume):
     pipeline = pipeline_of(**PLAN)
     cases = cases_of(pipeline.spec, n=60)
     split = mmfuse.assign(cases, pipeline.spec.card.split)
-    return Work.open(tmp_path / "run", identity(pipeline.spec, cases, split, ["a 1.0"], "cpu"), resume)
+    return Work.open(
+        tmp_path / "run", identity(pipeline.spec, cases, split, [PluginInfo("a", "of b", "1.0")], "cpu"), resume
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,5 +133,11 @@ def test_the_table_is_told_apart_by_its_cells(tmp_path):
     split = mmfuse.assign(one, pipeline.spec.card.split)
     digests = [identity(pipeline.spec, cases, split, [], "cpu") for cases in (one, one, other)]
     assert digests[0] == digests[1]
+    slow, other = PluginInfo("a", "of b", "1.0", seconds=2.0), PluginInfo("a", "of b", "1.1")
+    versions = [identity(pipeline.spec, one, split, [given], "cpu")["set of versions"] for given in (slow, other)]
+    assert (
+        versions[0] == identity(pipeline.spec, one, split, [PluginInfo("a", "of b", "1.0")], "cpu")["set of versions"]
+    )
+    assert versions[0] != versions[1]
     assert digests[0]["table"] != digests[2]["table"]
     assert digests[0]["spec"] == digests[2]["spec"]
