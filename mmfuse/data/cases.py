@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +97,17 @@ class Rows:
         faults.raise_as(TableError)
         return tuple(None if cell is None else resolve(cell, self.root) for cell in cells)
 
-    def apart(self, columns: Iterable[str]) -> tuple[Rows, NDArray[np.int64]]:
+    def several(self, columns: Sequence[str]) -> bool:
+        """Whether a row may hold several paths: there are several columns, or a cell has a `;`."""
+        return len(columns) != 1 or any(SET_SIGN in (cell or "") for cell in self.text(columns[0]))
+
+    def apart(self, columns: Sequence[str]) -> tuple[Rows, NDArray[np.int64]]:
         """One row for each path in these columns (in a cell, `;` stands between several), where the other columns of
         them are empty; and (rows,) the position of the row that it comes from, ascending."""
         texts = {column: self.text(column) for column in columns}
+        if not self.several(columns):
+            here = np.flatnonzero([cell is not None for cell in texts[columns[0]]])
+            return self.take(here), here
         found = [
             (i, c, p.strip()) for i in range(len(self)) for c in texts for p in (texts[c][i] or "").split(SET_SIGN)
         ]

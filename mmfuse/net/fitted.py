@@ -100,9 +100,10 @@ class FittedNetwork:
         word, line = self.wiring.encoders[modality]
         if line.learns:
             where = f"network.encoders.{word}"
-            raise SpecError(
-                f"the encoder of '{modality}' learns from labels", "a frozen encoder", "frozen = true", where
-            )
+            found, mend = f"the encoder of '{modality}' learns from labels", "frozen = true"
+            if line.frozen is True:
+                found, mend = f"'{modality}' is pooled by attention, which learns from labels", "pool = 'mean' or 'max'"
+            raise SpecError(found, "a frozen encoder", mend, where)
         member = next(iter(self.members.values()))
         inputs = Assembler(self.spec, self.wiring, cases, watch)
         if altered is not None:

@@ -21,6 +21,8 @@ from mmfuse.net.predicting import fit_network
 from mmfuse.parts import Modality
 from mmfuse.provenance import digest_images
 from mmfuse.spec import TrainingSection
+from mmfuse.study.pooling import image_keys
+from mmfuse.study.probing.facts import look
 from mmfuse.testing import check
 from mmfuse.toml import dump, load
 from mmfuse.wiring import wire
@@ -204,6 +206,9 @@ def test_copies_are_found_and_all_images_are_remembered(modality, cells, folder)
     expected = set(content_keys([folder / f"{one}.png" for one in sets[3]]))
     assert set(digest_images(cases, np.array([3]))) == expected
     assert len(digest_images(cases, np.arange(N))) == 18
+    assert [len(keys) for keys in image_keys(cases)] == [len(some) for some in sets]
+    there = [any(seen.facts[i] for seen in look(cases, lambda event: None)) for i in range(N)]
+    assert there == [bool(some) for some in sets]
 
 
 def test_a_draft_takes_numbered_columns_of_images_for_one_set():
@@ -259,6 +264,14 @@ def test_attributions_of_all_images_sum_to_the_difference(folder):
     with torch.no_grad():
         moved = subject.log_p("fused", slice(0, 2))[0, 0] - subject.log_p("fused", slice(0, 2), blank)[0, 0]
     assert float(sum(share.sum() for share in found.values())) == pytest.approx(float(moved), abs=2e-3)
+
+
+def test_vectors_that_attention_pooled_do_not_leave_the_network(folder):
+    spec = spec_of(COLUMNS, frozen=True, pool="attention")
+    cases = cases_of(spec, in_columns(SETS), folder)
+    network, _ = fit_network(spec, wire(spec), cases, SPLIT, None, device="cpu")
+    with pytest.raises(SpecError, match="'photos' is pooled by attention, which learns from labels"):
+        network.embed(cases, "photos")
 
 
 def test_maps_of_several_images_in_a_cell_are_refused_before_training(folder):

@@ -286,6 +286,18 @@ def test_corruptions_reach_every_image_and_taking_away_takes_all():
     assert np.isnan(network.predict(cases, altered=corrupted("photos", "gone", gone, 1))["photos"]).all()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("pool", POOLS)
+def test_sets_on_cuda_answer_as_on_a_cpu(pool):
+    spec = spec_of(pool=pool, **AUGMENTED, training=TrainingSection(epochs=2, batch=4, precision="32-true"))
+    cases = make_cases(spec, columns(sets()), N)
+    network, _ = fit_network(spec, wire(spec), cases, SPLIT, None, device="cuda")
+    told = network.predict(cases)
+    network.members["network"].network.to(CPU)
+    for source, scores in network.predict(cases).items():
+        np.testing.assert_allclose(told[source], scores, atol=1e-3)
+
+
 def test_sets_can_be_exchanged():
     found = sets()
     encoders = {"pictures": {"part": Conv(), "weights": "none"}}

@@ -50,8 +50,7 @@ class ImageReader(Reader):
 
     def apart(self, rows: Rows) -> tuple[Rows, NDArray[np.int64]] | None:
         """A row for each image, unless there is one column and each cell of it holds one path at most."""
-        alone, of = rows.apart(self.columns)
-        return None if len(self.columns) == 1 and len(set(of.tolist())) == len(of) else (alone, of)
+        return rows.apart(self.columns) if rows.several(self.columns) else None
 
     def files(self, rows: Rows) -> tuple[Path | None, ...]:
         """The file of each row; it need not be there.
@@ -62,6 +61,8 @@ class ImageReader(Reader):
 
     def _files(self, rows: Rows) -> list[tuple[Path | None, str]]:
         """The file of each row, and its column."""
+        if not rows.several(self.columns):
+            return [(path, self.columns[0]) for path in rows.paths(self.columns[0])]
         alone, of = rows.apart(self.columns)
         several = [i for i, count in enumerate(np.bincount(of, minlength=len(rows))) if count > 1]
         if several:
