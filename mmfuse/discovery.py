@@ -35,6 +35,10 @@ class PluginInfo:
     sha256: str = ""
     """Of an unpackaged file's content."""
 
+    def __str__(self) -> str:
+        """What it is wherever it is imported: what its import cost differs each time."""
+        return " ".join(filter(None, (self.name, self.origin, self.version, self.sha256)))
+
     def blame(self, text: str) -> None:
         """Writes down one more failure, in one line."""
         text = " ".join(text.split())

@@ -141,3 +141,15 @@ def test_the_table_is_told_apart_by_its_cells(tmp_path):
     assert versions[0] != versions[1]
     assert digests[0]["table"] != digests[2]["table"]
     assert digests[0]["spec"] == digests[2]["spec"]
+
+
+def test_another_process_is_the_same_set_of_versions():
+    """What the import of plugins cost, which differs each time, is no part of a training."""
+    pipeline = pipeline_of(**PLAN)
+    cases = cases_of(pipeline.spec, n=60)
+    split = mmfuse.assign(cases, pipeline.spec.card.split)
+    one, other = (mmfuse.Catalog().plugins for _ in range(2))
+    assert [plugin.seconds for plugin in one] != [plugin.seconds for plugin in other]
+    digests = [identity(pipeline.spec, cases, split, plugins, "cpu") for plugins in (one, other, one[1:])]
+    assert digests[0] == digests[1]
+    assert digests[0]["set of versions"] != digests[2]["set of versions"]
