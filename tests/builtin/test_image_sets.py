@@ -5,13 +5,13 @@ import pytest
 from PIL import Image as Pillow
 from tiny_parts import Conv, Flat, Numbers, Side, make_spec
 
+from mmfuse.advice.audit import audit
+from mmfuse.advice.describe import describe
 from mmfuse.builtin.modalities import Image
 from mmfuse.catalog import Catalog
 from mmfuse.commands.checking import _sets
-from mmfuse.data.audit import audit
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
-from mmfuse.data.describe import describe
 from mmfuse.data.inputs import read_inputs
 from mmfuse.data.table import Table
 from mmfuse.errors import Faults, SpecError, TableError

@@ -318,7 +318,7 @@ def test_reading_loads_nothing_heavy(tmp_path):
     path = written(tmp_path, "id;x\n1;2,5\n")
     Table.of({"id": ["1"]}).write(tmp_path / "t.parquet")
     code = (
-        "import sys, mmfuse, mmfuse.data.audit, mmfuse.data.describe, mmfuse.data.splits\n"
+        "import sys, mmfuse, mmfuse.advice.audit, mmfuse.advice.describe, mmfuse.data.splits\n"
         f"mmfuse.read_table({str(path)!r}); mmfuse.read_table({str(tmp_path / 't.parquet')!r})\n"
         "print(sorted({'torch', 'pandas', 'scipy', 'sklearn'} & {name.split('.')[0] for name in sys.modules}))"
     )

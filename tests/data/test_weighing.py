@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_parts import Flat, Numbers, make_spec
 
-from mmfuse.data.audit import audit
+from mmfuse.advice.audit import audit
 from mmfuse.data.cases import Cases
 from mmfuse.data.table import Table
 from mmfuse.data.weighing import case_weights

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.audit import presence
-from mmfuse.data.leaks import names_someone
+from mmfuse.advice.audit import presence
+from mmfuse.advice.leaks import names_someone
 from mmfuse.data.table import canonical
 from mmfuse.data.words import Texts, number
 from mmfuse.labels import Floats, Ints

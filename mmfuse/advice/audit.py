@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.advice.leaks import column_findings
+from mmfuse.advice.pictures import picture_findings
 from mmfuse.data.findings import LEVELS, Finding, Level
 from mmfuse.data.inputs import column_faults
-from mmfuse.data.leaks import column_findings
-from mmfuse.data.pictures import picture_findings
 from mmfuse.data.splits import SPLITS, Names, straddling
 from mmfuse.data.words import named
 from mmfuse.events import Watch, silent

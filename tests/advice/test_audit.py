@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from mmfuse import Card, Cases, Catalog, Table, audit
-from mmfuse.data.audit import presence
-from mmfuse.data.leaks import name_words, names_someone
+from mmfuse.advice.audit import presence
+from mmfuse.advice.leaks import name_words, names_someone
 from mmfuse.spec import CasesSection
 
 CATALOG = Catalog(installed=False)

@@ -9,8 +9,8 @@ import math
 from collections import Counter
 from functools import cached_property
 
+from mmfuse.advice.leaks import name_words, names_someone
 from mmfuse.data.dates import days
-from mmfuse.data.leaks import name_words, names_someone
 from mmfuse.data.table import Table, canonical
 from mmfuse.data.words import number
 from mmfuse.errors import TableError

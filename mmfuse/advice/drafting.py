@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmfuse.data.leaks import name_words
-from mmfuse.data.profile import Profile
+from mmfuse.advice.leaks import name_words
+from mmfuse.advice.profile import Profile
 from mmfuse.data.words import named
 
 _TAKEN = frozenset({"image", "table", "vector", "fused"})

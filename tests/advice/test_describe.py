@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmfuse import Cases, Table, TableError, assign, audit, describe, load_card, read_table
-from mmfuse.data.profile import Profile
+from mmfuse.advice.profile import Profile
 
 N = 120
 

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mmfuse.data.drafting import DraftedInputs
-from mmfuse.data.leaks import name_words, names_someone
-from mmfuse.data.profile import Profile
+from mmfuse.advice.drafting import DraftedInputs
+from mmfuse.advice.leaks import name_words, names_someone
+from mmfuse.advice.profile import Profile
 from mmfuse.data.splits import SYNONYMS
 from mmfuse.data.table import Table
 from mmfuse.data.words import listed, named, number
