@@ -82,7 +82,8 @@ class Run:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of its figures should know of the weights that it started from (transductive …)."""
-        return tuple(self.environment.get("remarks", ()))
+        told = (self.folder / "environment.json").is_file()  # figures need the scores alone
+        return tuple(self.environment.get("remarks", ())) if told else ()
 
     @property
     def points(self) -> OperatingPoints:
