@@ -149,6 +149,19 @@ def test_an_impossible_age(odir5k, age):
     assert f"patient 8 of age '{age}'" in notes_of(tidy)
 
 
+@pytest.mark.parametrize("sex", ["X", "f", "Femal"])
+def test_an_unknown_sex(odir5k, sex):
+    odir5k.row("8")["Patient Sex"] = sex
+    odir5k.row("19")["Patient Sex"] = ""
+    odir5k.write()
+    with pytest.raises(TableError, match=rf"row 4, column Patient Sex: patient 8 of sex '{sex}'") as refused:
+        Odir5k().tidy(odir5k.folder)
+    assert "patient 19" not in str(refused.value)
+    tidy = Odir5k(strict=False).tidy(odir5k.folder)
+    assert list(tidy.table["sex"][:4]) == ["female", "male", None, None]
+    assert f"patient 8 of sex '{sex}'" in notes_of(tidy)
+
+
 def test_an_age_that_stands_for_none(odir5k):
     odir5k.row("5")["Patient Age"] = ""
     tidy = Odir5k().tidy(odir5k.write())

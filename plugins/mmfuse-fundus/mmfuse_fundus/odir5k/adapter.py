@@ -38,8 +38,8 @@ class Odir5k(Adapter):
     images: str = ""
     """The folder of images below the release; empty: where most of them are found."""
     strict: bool = True
-    """Refuse patients without any image and impossible ages; false: leave such patients out, empty such ages, and say
-    so in the notes."""
+    """Refuse patients without any image, impossible ages and unknown sexes; false: leave such patients out, empty such
+    cells, and say so in the notes."""
 
     @model_validator(mode="after")
     def _mirrors_patients(self) -> Self:
@@ -52,7 +52,7 @@ class Odir5k(Adapter):
         anywhere below; a `split.csv` (ID, split) beside them is used if it is there.
 
         Raises: TableError for tables that contradict the layout, the derived per-eye table, and, if `strict`, patients
-        without an image and impossible ages: all at once.
+        without an image, impossible ages and unknown sexes: all at once.
         """
         found = read_release(Path(release), self.images)
         if self.strict:
@@ -112,13 +112,12 @@ def _choose(found: Release, policy: Policy) -> _Chosen:
 
 def _table(found: Release, chosen: _Chosen, ages: Sequence[float | None]) -> Table:
     rows, table = chosen.rows, found.table
-    sex = [word and word.lower() for word in table["Patient Sex"]]
     columns: dict[str, Sequence[Any]] = {
         "patient_id": [found.ids[row] for row in rows],
         **{letter: [CLASSES[int(found.labels[row, i])] for row in rows] for i, letter in enumerate(LABELS)},
         **{side: [chosen.images[side][row] for row in rows] for side in SIDES},
         "age": [ages[row] for row in rows],
-        "sex": [sex[row] for row in rows],
+        "sex": [found.sexes[row] for row in rows],
     }
     for side in SIDES:
         columns[f"{side}_keywords"] = [table[f"{side.capitalize()}-Diagnostic Keywords"][row] for row in rows]

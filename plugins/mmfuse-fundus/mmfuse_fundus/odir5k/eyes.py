@@ -54,7 +54,6 @@ def _table(
     said: Mapping[tuple[int, str], Said],
     ages: Sequence[float | None],
 ) -> Table:
-    sex = [word and word.lower() for word in found.table["Patient Sex"]]
     columns: dict[str, Sequence[Any]] = {
         "eye_id": [_name(found, eye) for eye in kept],
         "patient_id": [found.ids[row] for row, _ in kept],
@@ -62,7 +61,7 @@ def _table(
         "fundus": [images[side][row] for row, side in kept],
         "side": [side for _, side in kept],
         "age": [ages[row] for row, _ in kept],
-        "sex": [sex[row] for row, _ in kept],
+        "sex": [found.sexes[row] for row, _ in kept],
         "keywords": [found.table[f"{side.capitalize()}-Diagnostic Keywords"][row] for row, side in kept],
     }
     if found.split:

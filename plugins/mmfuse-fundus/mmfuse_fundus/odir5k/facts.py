@@ -20,6 +20,7 @@ LABELS: Mapping[str, str] = {
 """Label → what it asks; the order of the official files and scores."""
 CLASSES = ("no", "yes")
 SIDES = ("left", "right")
+SEXES = ("female", "male")
 COLUMNS = (
     "ID", "Patient Age", "Patient Sex", "Left-Fundus", "Right-Fundus",
     "Left-Diagnostic Keywords", "Right-Diagnostic Keywords", *LABELS,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmfuse import Faults, Table, TableError, nearest, read_table
-from mmfuse_fundus.odir5k.facts import COLUMNS, LABELS, OLDEST, PER_EYE, SIDES
+from mmfuse_fundus.odir5k.facts import COLUMNS, LABELS, OLDEST, PER_EYE, SEXES, SIDES
 
 TABLES = ("*Annotation*.xlsx", "*Annotation*.csv", "*annotation*.xlsx", "*annotation*.csv", "data.xlsx", "data.csv")
 """What the table is called, whatever else is in its name; it may lie some folders down."""
@@ -38,6 +38,8 @@ class Release(NamedTuple):
     """Side → path below the folder of each patient's image that is there."""
     image_folder: str
     ages: tuple[float | None, ...]
+    sexes: tuple[str | None, ...]
+    """`female` or `male`; None where the cell is empty or holds neither."""
     split: Mapping[str, str]
     """Patient → split; empty if there is no split.csv."""
     extra: tuple[str, ...]
@@ -45,7 +47,7 @@ class Release(NamedTuple):
     lost: tuple[str, ...]
     """Images that the table names and the folder has not."""
     gaps: Faults
-    """Patients without any image, and ages that are none."""
+    """Patients without any image, and ages and sexes that are none."""
 
 
 def read_release(folder: Path, images: str = "") -> Release:
@@ -61,7 +63,7 @@ def read_release(folder: Path, images: str = "") -> Release:
     faults.raise_as(TableError)
     gaps = Faults()
     where, found, lost = _images(folder, images, table)
-    ages = _ages(table, gaps)
+    ages, sexes = _ages(table, gaps), _sexes(table, gaps)
     blind = [ids[row] for row in range(len(ids)) if all(found[side][row] is None for side in SIDES)]
     if blind:
         expected = "an image of one eye or both, named as in the columns Left-Fundus and Right-Fundus"
@@ -72,7 +74,7 @@ def read_release(folder: Path, images: str = "") -> Release:
             INCOMPLETE,
         )
     extra = tuple(name for name in table.names if name not in COLUMNS)
-    return Release(folder, table, ids, labels, found, where, ages, _split(folder), extra, lost, gaps)
+    return Release(folder, table, ids, labels, found, where, ages, sexes, _split(folder), extra, lost, gaps)
 
 
 def some(items: Sequence[str]) -> str:
@@ -177,6 +179,17 @@ def _ages(table: Table, gaps: Faults) -> tuple[float | None, ...]:
             age = None
         ages.append(age)
     return tuple(ages)
+
+
+def _sexes(table: Table, gaps: Faults) -> tuple[str | None, ...]:
+    """Female or male, in small letters; None where the cell is empty or holds neither."""
+    column = "Patient Sex"
+    sexes = [word and word.lower() for word in table[column]]
+    for row, sex in enumerate(sexes):
+        if sex is not None and sex not in SEXES:
+            found = f"patient {table['ID'][row]} of sex '{table[column][row]}'"
+            gaps.add(table.where(row, column), found, "Female, Male or an empty cell", INCOMPLETE)
+    return tuple(sex if sex in SEXES else None for sex in sexes)
 
 
 def _images(folder: Path, given: str, table: Table) -> tuple[str, dict[str, tuple[str | None, ...]], tuple[str, ...]]:
