@@ -50,13 +50,21 @@ def picture_of(explanation: Explanation, modality: str) -> bytes:
     _words(axes[0], modality, f"case {explanation.case}, as it was read")
     for ax, overlay in zip(axes[1:], overlays, strict=False):
         ax.imshow(blend(shown, overlay))
-        _words(ax, f"{overlay.kind}\n{about(overlay.target)}".strip(), overlay.caption)
+        _words(ax, f"{overlay.kind}\n{about(overlay.target)}".strip(), f"{overlay.caption}{spread(overlay)}")
     return _png(figure)
 
 
 def about(target: Target | None) -> str:
     """What is explained, in a line; empty for attention."""
     return "" if target is None else f"{target.label} = {target.name}, p {target.p:.2f} ({target.source})"
+
+
+def spread(overlay: Overlay) -> str:
+    """How far an attention map is from even, in words: colours alone make any map look as if it picked a place."""
+    mean = float(overlay.map.mean())
+    if overlay.target is not None or not mean:
+        return ""
+    return f"; from {overlay.map.min() / mean:.2g} to {overlay.map.max() / mean:.2g} times the mean"
 
 
 def blend(picture: NDArray[np.uint8], overlay: Overlay) -> NDArray[np.floating]:

@@ -64,7 +64,8 @@ def stress(
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=once(app.watch))
     if label and label not in pipeline.spec.card.labels:
         known = [*pipeline.spec.card.labels]
-        raise mmfuse.SpecError(f"no label is called '{label}'", f"one of {known}", mmfuse.nearest(label, known))
+        expected = f"one of {', '.join(known)}"
+        raise mmfuse.SpecError(f"no label is called '{label}'", expected, mmfuse.nearest(label, known), "--label")
     shown = {name: mmfuse.CORRUPTIONS[name] for name in named_corruptions(corruptions)}
     chosen = held_out(app, opened, new_cases(cases, card, pipeline.spec.card, labelled=True), cases, on)
     with app.working():
@@ -88,11 +89,10 @@ def named_corruptions(names: Sequence[str]) -> list[str]:
     Raises: SpecError with each unknown name.
     """
     known, faults = [*mmfuse.CORRUPTIONS], mmfuse.Faults()
+    expected = f"one of {', '.join(known)}"
     for name in names:
         if name not in known:
-            faults.add(
-                "--corruption", f"no corruption is called '{name}'", f"one of {known}", mmfuse.nearest(name, known)
-            )
+            faults.add("--corruption", f"no corruption is called '{name}'", expected, mmfuse.nearest(name, known))
     faults.raise_as(mmfuse.SpecError)
     return [name for name in known if name in names] if names else known
 

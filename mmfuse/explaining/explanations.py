@@ -166,6 +166,9 @@ class _Asked:
             overlays = []
         pictured = subjects[0].names(m for m in subjects[0].modalities if m in self.images)
         bare = {*pictured} & {*subjects[0].names(reads)} - {overlay.modality for overlay in overlays}
+        if self.question.method == ATTENTION and bare:
+            text = f"nothing in the network gives attention over {', '.join(map(repr, sorted(bare)))}"
+            self.watch(Notice(f"{text}; --method {GRADIENTS} works with any encoder", "warning"))
         bars: list[Bars] = []
         for target in targets if self.attributes else ():
             more, some = self._attributed(subjects, subjects[0].names(reads), bare, target)

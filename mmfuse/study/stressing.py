@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mmfuse.data.cases import Cases
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import SpecError, nearest
+from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.events import Meter, Watch, silent
 from mmfuse.study.intervals import Interval, interval
 from mmfuse.study.paired import Difference, paired_difference
@@ -93,7 +93,11 @@ def stress(
     images = [modality for modality in parts if modality in encoders and parts[modality].is_image]
     if not images:
         raise SpecError("no image modality is encoded", "a plan with a network that reads images", "train another run")
-    _check("image modality", modalities, images)
+    source = source or pipeline.wiring.answer
+    faults = Faults()
+    _check(faults, "image modality", modalities, images)
+    _check(faults, "source", [source], pipeline.wiring.all_sources)
+    faults.raise_as(SpecError)
     trials = tuple(
         Trial(modality, name, place + 1, level)
         for modality in images
@@ -102,8 +106,6 @@ def stress(
         if not modalities or modality in modalities
     )
     plain = pipeline.sources(cases, altered=unaltered)
-    source = source or pipeline.wiring.answer
-    _check("source", [source], [*plain.sources])
     meter = Meter(watch, "stress", len(trials))
     found = {CLEAN: plain.sources[source]}
     for trial in trials:
@@ -115,7 +117,7 @@ def stress(
     return Stressed(base, trials, source)
 
 
-def _check(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+def _check(faults: Faults, kind: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            raise SpecError(f"no {kind} is called '{name}'", f"one of {[*known]}", nearest(name, known))
+            faults.add("stress", f"no {kind} is called '{name}'", f"one of {', '.join(known)}", nearest(name, known))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import mmfuse as toolkit
-from mmfuse.commands.drawing import blend, matrix_of, safe_names
+from mmfuse.commands.drawing import blend, matrix_of, safe_names, spread
 
 CARD = """
 [cases]
@@ -190,6 +190,16 @@ def test_overlays_colour_what_is_high():
     signed = blend(picture, toolkit.Overlay("left", "integrated-gradients", shown, target, ""))
     assert signed[0, 0, 0] > signed[0, 0, 2]  # red for
     assert signed[-1, -1, 2] > signed[-1, -1, 0]  # blue against
+
+
+def test_an_even_map_is_told_from_one_that_picks_a_place():
+    def told(shown, target=None):
+        return spread(toolkit.Overlay("left", "attention", np.array(shown), target, ""))
+
+    assert told([[0.25, 0.25], [0.25, 0.25]]) == "; from 1 to 1 times the mean"
+    assert told([[0.0, 0.3], [0.1, 0.0]]) == "; from 0 to 3 times the mean"
+    assert told([[0.0, 0.0]]) == ""  # nobody looks
+    assert told([[-1.0, 2.0]], toolkit.Target("answer", "yes", "fused", 0.5)) == ""
 
 
 def test_a_strangers_words_are_no_formula():

@@ -328,3 +328,6 @@ def test_an_encoder_without_a_map_is_told_apart():
     assert not found.overlays
     assert any("works with any encoder" in event.text for event in told if isinstance(event, Notice))
     assert explain(network, cases, ["case5"])[0].overlays
+    told.clear()
+    assert not explain(network, cases, ["case5"], Question(method="attention"), told.append)[0].overlays
+    assert any("gives attention over 'one'" in event.text for event in told if isinstance(event, Notice))

@@ -113,6 +113,7 @@ def test_what_is_unknown_is_named(fitted):
     for words, message in (
         ({"modalities": ["nera"]}, r"no image modality is called 'nera'(.|\n)*'near'"),
         ({"source": "final"}, "no source is called 'final'"),
+        ({"modalities": ["nera"], "source": "final"}, r"2 faults(.|\n)*'nera'(.|\n)*'final'"),
     ):
         with pytest.raises(SpecError, match=message):
             mmfuse.stress(pipeline, cases, some("absent"), **words)
