@@ -5,6 +5,7 @@ A modality's `use` stands for all modalities of that use that have no line of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -240,6 +241,8 @@ def _best_sources(
     best = spec.plan.training.best
     if isinstance(best.metric, Metric) and not faults and not best.metric.suits(spec.card.label_set):
         faults.add("training.best.metric", f"'{best.metric.name}' has no meaning for these labels", "another metric")
+    if isinstance(best.metric, Metric) and math.isnan(best.metric.ideal):
+        faults.add("training.best.metric", f"no '{best.metric.name}' is better than another", "another metric")
     return _sources(best.sources, sources, uses, encoders, "training.best.sources", faults)
 
 
@@ -271,10 +274,8 @@ def _decisions(
         if isinstance(line.part, DecisionFusion) and reads:
             least, most = line.part.arity
             if len(reads) < least or (most and len(reads) > most):
-                found, expected = (
-                    f"{len(reads)} sources: {list(reads)}",
-                    f"{_count(least, most)} for '{line.part.name}'",
-                )
+                found = f"{len(reads)} sources: {list(reads)}"
+                expected = f"{_count(least, most)} for '{line.part.name}'"
                 faults.add(f"{where}.reads", found, expected, "put a `mean` before it")
         if decision.is_stage and line.learn in ("valid", "valid-reused"):
             faults.add(f"{where}.learn", f"a second stage learns on '{line.learn}'", "train", "leave `learn` out")

@@ -223,6 +223,9 @@ def test_a_recipe_s_tables_do_no_harm_where_there_are_none():
 
 def test_metrics_of_the_best_epoch_are_known():
     assert "did you mean 'log-loss'?" in refused(training={"best": {"metric": "logloss"}})["training.best.metric"]
+    assert (
+        "no 'entropy' is better" in refused(training={"best": {"metric": {"use": "entropy"}}})["training.best.metric"]
+    )
     assert wired(training={"best": {"metric": ""}})
 
 

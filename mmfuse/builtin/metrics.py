@@ -6,6 +6,7 @@ is the card's `positive`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -116,8 +117,8 @@ class Entropy(Metric):
     """Mean predictive entropy in nats: how certain the probabilities sound, right or wrong."""
 
     @property
-    def larger_is_better(self) -> bool:
-        return False
+    def ideal(self) -> float:
+        return math.nan
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         return MEASURES["entropy"].score(p, targets, labels, weight)

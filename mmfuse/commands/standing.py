@@ -85,7 +85,8 @@ def _show_contests(screen: Screen, contests: Sequence[mmfuse.Contest]) -> None:
 
 def said(contest: mmfuse.Contest) -> str:
     """The word of a contest, with how many groups would be needed, or why it is no other word."""
-    more = f"about {contest.needed} needed" if contest.needed else contest.remark
+    why = contest.remark or (contest.difference.note if math.isnan(contest.difference.low) else "")
+    more = f"about {contest.needed} needed" if contest.needed else why
     return f"{contest.word} ({more})" if more else contest.word
 
 
@@ -103,7 +104,8 @@ def _show_sentences(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgemen
     sentences += [f"control: {sentence}" for sentence in judged.reached]
     intervals = [contest.difference for contest in judged.contests if contest.difference.covers]
     if intervals:
-        sentences.append(f"intervals cover {intervals[0].covers}")
+        widest = max(intervals, key=lambda difference: difference.cases)
+        sentences.append(f"intervals cover {widest.covers}")
     sentences += judged.warnings
     sentences += study.notes
     looks = mmfuse.Ledger().looks(held_out(study))

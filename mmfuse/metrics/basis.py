@@ -128,7 +128,7 @@ class Measure(NamedTuple):
     score: Score
     """`(p, targets, labels, weight) → (replicates, labels)`, or `(replicates, 1)` where it is not `by_label`."""
     ideal: float = np.inf
-    """The value that is best: inf, larger is better; -inf, smaller is better; else the nearer the better."""
+    """The value that is best: inf, larger is better; -inf, smaller is; NaN, none is; else the nearer the better."""
     by_label: bool = True
     """Whether it gives a figure for each label, or one over all labels together."""
     of_positive: bool = False

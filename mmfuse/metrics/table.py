@@ -31,7 +31,7 @@ MEASURES: Mapping[str, Measure] = {
     "calibration-slope": Measure(calibration.calibration_slope, 1.0),
     "calibration-intercept": Measure(calibration.calibration_intercept, 0.0),
     "calibration-error": Measure(calibration.calibration_error, -np.inf),
-    "entropy": Measure(calibration.entropy, -np.inf),
+    "entropy": Measure(calibration.entropy, np.nan),
     **{name: Measure(answers.side(name), of_positive=True) for name in answers.SIDES},
     "exact-match": Measure(answers.exact_match, by_label=False, suits=all_binary),
     "hamming": Measure(answers.hamming, -np.inf, by_label=False, suits=all_binary),

@@ -106,7 +106,9 @@ class Metric(Part):
 
     @property
     def ideal(self) -> float:
-        """The value that is best; the nearer to it, the better. Infinite where there is a direction alone."""
+        """The value that is best; the nearer to it, the better. Infinite where there is a direction alone; NaN where no
+        value is better than another, as of what only describes.
+        """
         return math.inf if self.larger_is_better else -math.inf
 
     @property

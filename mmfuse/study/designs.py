@@ -58,6 +58,12 @@ class Design:
                 f"{self.seeds} seeds, {self.folds} folds, {self.inner} inner folds, delta {self.delta:g}",
                 "one seed or more; no folds, or two or more; a delta above 0",
             )
+        if self.refold == "all" and not self.folds:
+            raise SpecError("--refold all without --folds", "outer folds to be drawn from all cases", "--folds 5")
+        if self.select_on != "auto" and not self.select:
+            raise SpecError(
+                f"--select-on {self.select_on} without --select", "a metric to choose by", "--select log-loss"
+            )
 
     def refuse_nothing_to_select_on(self, has_valid: bool) -> None:
         """Raises: SpecError where one variant is to be chosen and there is nothing but `test` to choose it on."""

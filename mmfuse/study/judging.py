@@ -108,22 +108,22 @@ def judge(study: Study, metric: str = "", *, catalog: Catalog | None = None) -> 
     check_metric(metric, catalog, tables[0].labels)
     check_metric(study.design.chooses_by, catalog, tables[0].labels)
     wanted = metric_named(metric, catalog)
-    compared = _Compared(study, tables, study.inner_table(), wanted, metric_named(study.design.chooses_by, catalog))
     held = sample(tables[0], "test").table
+    chooses_by = metric_named(study.design.chooses_by, catalog)
+    compared = _Compared(study, tables, study.inner_table(), wanted, chooses_by, _spoken(study, held))
     out = Judgement(metric, study.design.delta, len(held), len(np.unique(held.groups)), study.case_is)
-    labels = tables[0].labels
-    questions = [OVERALL, *(labels.names if len(labels) > 1 else ())]
+    questions = [OVERALL, *(compared.answered if len(held.labels) > 1 else ())]
     for speaker in study.standing:
         out.lines += [_line(tables, speaker, wanted, question) for question in questions]
     able = [speaker.name for speaker in study.standing if not speaker.classes_only or metric in CLASSES_ONLY]
     asked_of = questions if asked(wanted).figure.by_label else [OVERALL]
     best = {question: compared.best_single(able, question) for question in asked_of}
     out.contests = _contests(compared, able, {question: single for question, (single, _) in best.items()})
-    out.warnings += [why for _, why in best.values() if why]
+    out.warnings += [*compared.lacks(able), *(why for _, why in best.values() if why)]
     family = [name for name in study.family if name in able]
     if study.design.select:
         compared.choose(out)
-    elif len(family) > 1:
+    elif len(family) > 1 and len({compared.spoken[name] for name in family}) == 1:
         out.best, out.optimism = _best_of(tables, family, wanted)
     out.reached = _reached(study, out.contests)
     if compared.singles(able) and compared.of_singles(able).on == "test" and FLATTERED not in study.notes:
@@ -140,6 +140,36 @@ class _Compared:
     inner: ScoreTable | None
     metric: Wanted
     chooses_by: Wanted
+    spoken: Mapping[str, tuple[str, ...]]
+    """By speaker, the labels that it answers in any test case."""
+
+    @property
+    def answered(self) -> list[str]:
+        """The labels that anyone answers, as the card orders them."""
+        return [name for name in self.tables[0].labels.names if any(name in of for of in self.spoken.values())]
+
+    def shared(self, one: str, other: str) -> list[str]:
+        """The labels that both answer."""
+        return [name for name in self.spoken[one] if name in self.spoken[other]]
+
+    def is_asked(self, one: str, other: str, question: str) -> bool:
+        """Whether both answer it. A mean over labels of which they share one would be that label once more."""
+        shared = self.shared(one, other)
+        if question:
+            return question in shared
+        return len(shared) > 1 or len(self.tables[0].labels) == 1 or not asked(self.metric).figure.by_label
+
+    def lacks(self, able: Sequence[str]) -> list[str]:
+        """Sentences about those whose figures cannot be read beside the others'."""
+        told = []
+        for name, of in self.spoken.items():
+            if name not in able:
+                found = f"'{name}' gave classes without probabilities: {asked(self.metric).name} cannot be said of it"
+                told.append(f"{found}; --metric balanced-accuracy can")
+            if len(of) < len(self.answered):
+                told.append(f"'{name}' answers {', '.join(of) or 'nothing'} alone; its mean over labels is over that")
+        silent = [name for name in self.tables[0].labels.names if name not in self.answered]
+        return [*told, f"nobody answers {', '.join(silent)}"] if silent else told
 
     def singles(self, able: Sequence[str]) -> list[str]:
         return [name for name in self.study.named("single") if name in able]
@@ -160,6 +190,16 @@ class _Compared:
         if not out.chosen:
             why = "there are no other cases than `test`" if found.on == "test" else f"undefined on {found.words}"
             out.warnings.append(f"nothing is chosen by {self.study.design.select}: {why}")
+
+
+def _spoken(study: Study, held: ScoreTable) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for speaker in study.standing:
+        silent = np.isnan(held.probabilities(speaker.name))
+        found[speaker.name] = tuple(
+            name for name, part in held.labels.slices.items() if not silent[:, part].any(axis=1).all()
+        )
+    return found
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -221,6 +261,7 @@ def _contests(compared: _Compared, able: Sequence[str], best: Mapping[str, str])
                     family.append((one, other, question))
         others = [name for name in (*singles, *simpler) if name not in (single, LATE)]
         rest += [(study.reference, other, question) for other in others if study.reference in able]
+    family, rest = ([one for one in many if compared.is_asked(*one)] for many in (family, rest))
     made = {}
     for one, other, question in (*family, *rest):
         seeds = tables if {one, other} & many_seeds else tables[:1]

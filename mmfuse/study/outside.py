@@ -54,7 +54,7 @@ def read_outside(path: Path, name: str, cases: Cases, held: NDArray[np.str_]) ->
     p = np.full((len(cases), cases.labels.columns), np.nan)
     classes_only = False
     for label in speaks:
-        only = f"{label.name}:{label.classes[0]}" not in table
+        only = _columns(table, label) == [label.name]
         classes_only |= only
         said = (_classes if only else _probabilities)(path, table, label, faults)
         p[np.array([row for row in rows if row >= 0], dtype=int), cases.labels.slices[label.name]] = said[

@@ -40,10 +40,14 @@ def verdict(difference: Difference, delta: float = DELTA) -> Verdict:
     needed scales the interval's half-width by 1 / √groups until it is smaller than the difference found, or fits
     between it and δ, whichever is easier.
 
-    Raises: SpecError if δ is not positive.
+    Raises: SpecError if δ is not positive, or neither more nor less of the metric is better.
     """
     if not delta > 0:
         raise SpecError(f"delta = {delta}", "a positive number")
+    if not math.isinf(direction(difference)):
+        raise SpecError(
+            f"a verdict on {difference.metric}: neither more nor less of it is better", "a metric with a direction"
+        )
     low, high = difference.low, difference.high
     if math.isnan(low) or math.isnan(high):
         return Verdict(UNCLEAR, 0, delta, f"{UNCLEAR}: {difference.note or 'there is no interval'}")

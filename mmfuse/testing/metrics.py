@@ -96,7 +96,7 @@ def lets_unknown_and_silent_cases_weigh_nothing(part: Metric, given: Given) -> N
 
 
 def prefers_right_answers(part: Metric, given: Given) -> None:
-    if math.isfinite(part.ideal):  # it does not say how many answers are right
+    if not math.isinf(part.ideal):  # it does not say how many answers are right
         return
     _, targets, labels = _problem(part, given)
     right = np.where(labels.one_hot(np.maximum(targets, 0)) > 0, 0.9, 0.05)

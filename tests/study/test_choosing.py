@@ -261,3 +261,20 @@ def test_where_the_metric_cannot_choose_log_loss_does_and_it_is_said():
     name, why = best_single(found, ["s0", "s1"], "macro-auc", "d")
     assert name == best_of(found, ["s0", "s1"], "log-loss")
     assert "macro-auc is undefined on `valid`: the best single modality on d is chosen by log-loss" in why
+
+
+@pytest.mark.parametrize(
+    ("design", "words"),
+    [
+        ({"refold": "all"}, "--refold all without --folds"),
+        ({"select_on": "inner"}, "--select-on inner without --select"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(design, words):
+    with pytest.raises(SpecError, match=words):
+        Design(**design)
+
+
+def test_nothing_is_chosen_by_how_certain_it_sounds():
+    with pytest.raises(SpecError, match="neither more nor less"):
+        check_metric("entropy")

@@ -1,5 +1,7 @@
 """What a study says, from scores alone: families, words, controls that reach, the best of several."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -172,3 +174,24 @@ def test_classes_alone_are_asked_for_no_probabilities(tmp_path):
 def test_a_metric_that_compares_nothing_is_refused(planted, metric):
     with pytest.raises(SpecError, match="no metric to compare by"):
         judge(planted, metric)
+
+
+def test_who_answers_one_label_of_two_is_compared_on_that_one_and_it_is_said(tmp_path):
+    study = study_of(tmp_path, {"fused": ("variant", (1.0, 1.0)), "reader": ("outside", (3.0, np.nan))})
+    judged = judge(study)
+    assert {c.label for c in judged.contests} == {"d"}  # a mean over that label alone would be the same question twice
+    assert not judged.best  # means over different labels say nothing of which is better
+    assert any("'reader' answers d alone" in text for text in judged.warnings)
+
+
+def test_a_label_that_nobody_answers_is_named_and_not_shown(tmp_path):
+    judged = judge(study_of(tmp_path, {"a": ("outside", (1.0, np.nan)), "b": ("outside", (2.0, np.nan))}))
+    assert {line.label for line in judged.lines} == {"", "d"}
+    assert "nobody answers e" in judged.warnings
+
+
+def test_classes_alone_have_no_area_and_that_is_said(tmp_path):
+    study = study_of(tmp_path, {"fused": ("variant", (1.0, 1.0)), "reader": ("outside", (3.0, 3.0))})
+    study.speakers[1] = replace(study.speakers[1], classes_only=True)
+    assert any("'reader' gave classes without probabilities" in text for text in judge(study).warnings)
+    assert not judge(study, "accuracy").warnings

@@ -60,6 +60,7 @@ FAULTS = {
     "percent": ({**GOOD, "both:no": [10, 0.6, 1]}, "outside"),
     "torn": ({**GOOD, "both:no": [0.1, "", 1]}, "some classes have a probability and others have none"),
     "a class absent": ({"case": GOOD["case"], "both:no": GOOD["both:no"]}, "no columns both:yes"),
+    "the first class absent": ({"case": GOOD["case"], "both:yes": GOOD["both:yes"]}, "no columns both:no"),
     "an unknown class": ({"case": GOOD["case"], "both": ["yes", "no", "perhaps"]}, "no classes: 'perhaps'"),
     "no label": ({"case": GOOD["case"], "p": [1, 1, 1]}, "predicts no label"),
     "no id": ({"both": ["yes", "no", "no"]}, "names no cases"),

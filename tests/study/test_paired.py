@@ -155,6 +155,12 @@ def test_about_how_many_would_be_needed():
         verdict(Difference(0.0, -0.04, 0.04, 100), delta=0.0)
 
 
+@pytest.mark.parametrize("metric", ["entropy", "calibration-slope"])
+def test_no_word_where_neither_more_nor_less_is_better(metric):
+    with pytest.raises(SpecError, match="neither more nor less"):
+        verdict(Difference(0.3, 0.2, 0.4, 100, metric=metric))
+
+
 def test_the_number_needed_would_have_told():
     small = paired_difference(noisy(150, seed=5), "s0", "s1", metric="accuracy")
     needed = verdict(small, delta=0.02).about_how_many_needed
