@@ -191,7 +191,8 @@ def test_a_case_depends_on_its_own_row_alone(part):
     together = module(x, draw)
     for case in range(4):
         alone = module(x[case : case + 1], {name: value[case : case + 1] for name, value in draw.items()})
-        torch.testing.assert_close(alone, together[case : case + 1], rtol=0, atol=1e-6)
+        # places are float32 of up to 20 pixels, and how their product is summed depends on the batch's size
+        torch.testing.assert_close(alone, together[case : case + 1], rtol=0, atol=20 * 8 * torch.finfo().eps)
 
 
 @pytest.mark.parametrize("part", [Geometry(shear=10), Crop()], ids=repr)

@@ -54,8 +54,9 @@ def test_exactly_what_the_fusion_declares_is_kept_and_a_warm_run_equals_a_cold_o
     _, warm = fit(spec, wiring, cases)
     for source, scores in cold.items():
         np.testing.assert_array_equal(warm[source], scores)
-    np.testing.assert_array_equal(
-        fitted.predict(cases)["fused"][:, SPLIT == "valid"], cold["fused"][:, SPLIT == "valid"]
+    # one batch of all cases and one of `valid` are sums of other shapes, which not every processor orders alike
+    np.testing.assert_allclose(
+        fitted.predict(cases)["fused"][:, SPLIT == "valid"], cold["fused"][:, SPLIT == "valid"], rtol=1e-5, atol=1e-6
     )
 
 
