@@ -15,7 +15,9 @@ _DOOR = {
     "mmfuse.errors": (
         "Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest",
     ),
-    "mmfuse.events": ("EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "silent"),
+    "mmfuse.events": (
+        "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched", "silent",
+    ),
     "mmfuse.seeds": ("derive", "generator"),
     "mmfuse.labels": ("UNKNOWN", "Label", "Labels"),
     "mmfuse.learnt": ("Learnt",),
@@ -50,6 +52,7 @@ _DOOR = {
     "mmfuse.explaining.deleting": ("Deletion",),
     "mmfuse.explaining.explanations": ("Bars", "Explanation", "Overlay", "Question", "Target", "explain"),
     "mmfuse.net.devices": ("choose_device", "hardware"),
+    "mmfuse.net.gathering": ("together",),
     "mmfuse.net.network": ("FusionNetwork",),
     "mmfuse.net.predicting": ("fit_network",),
     "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),

@@ -18,7 +18,7 @@ import pluggy
 from mmfuse import hooks
 from mmfuse.discovery import PluginInfo, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
-from mmfuse.events import Event, Notice, Watch
+from mmfuse.events import Event, Notice, Watch, launched
 from mmfuse.knobs import Part
 from mmfuse.parts import ROLES, Metric
 
@@ -234,13 +234,15 @@ def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:
 
 class Journal:
     """A watcher that keeps what it is told, with its time, and hands it on to another one and to every plugin that
-    watches."""
+    watches. Under torchrun the first process alone tells."""
 
     def __init__(self, catalog: Catalog, watch: Watch) -> None:
         self._catalog, self._watch = catalog, watch
         self.events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
+        if launched()[0]:
+            return
         failed = [Notice(text, "warning") for text in self._catalog.watch(event)]
         for told in (event, *failed):
             self.events.append((time.time(), told))

@@ -6,6 +6,7 @@ hook `mmfuse_watch`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,13 @@ Watch = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """The watcher that watches nothing."""
+
+
+def launched() -> tuple[int, int]:
+    """(rank, how many) of the processes that torchrun launched this one with; (0, 1) without it. The first alone
+    tells."""
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    return (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if torchrun else (0, 1)
 
 
 EVERY = 0.1

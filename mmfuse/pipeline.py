@@ -18,7 +18,7 @@ from mmfuse.data.inputs import column_faults, reading_faults
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
-from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, silent
+from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched, silent
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
 from mmfuse.metrics import METRICS, OperatingPoints
@@ -72,7 +72,8 @@ class Pipeline:
 
     def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Self:
         """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's. What is done is
-        kept in `work`, and what is done there already is not done again.
+        kept in `work` and not done again. Under torchrun, within `mmfuse.together`, all processes train the networks;
+        the first alone goes on and is fitted.
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
@@ -92,11 +93,12 @@ class Pipeline:
             self.network, sources = fit_network(
                 self.spec, self.wiring, cases, split, drawn, device=self.device, watch=self.watch, work=work
             )
+        if launched()[0]:
+            return self
         began = time.perf_counter()
         if self.wiring.decisions:
             self.watch(StepStarted("decisions", 1, 1))
-        features = _Features(self.spec, self.wiring, cases, self.network)
-        table = _table(sources, cases, split, folds)
+        table, features = _table(sources, cases, split, folds), _Features(self.spec, self.wiring, cases, self.network)
         self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
         if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
@@ -105,8 +107,7 @@ class Pipeline:
 
     def steps(self, split: NDArray[Any]) -> Steps:
         """The networks and stages that `fit` will train on a split."""
-        has_valid = bool((split == "valid").any())
-        plan = self.spec.plan
+        has_valid, plan = bool((split == "valid").any()), self.spec.plan
         networks: list[str] = []
         if self.wiring.sources:
             folds = plan.training.folds

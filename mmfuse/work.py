@@ -36,13 +36,18 @@ class Work:
         self.folder = folder
 
     @classmethod
+    def beside(cls, run: Path) -> Self:
+        """The work folder of the run at `run`, made or not."""
+        return cls(run.with_name(f"{run.name}.work"))
+
+    @classmethod
     def open(cls, run: Path, about: Mapping[str, str], resume: bool) -> Self:
         """The work folder beside `run`, for a training that is `about` the same; with `resume` what is done there
         counts, and without it there must be nothing.
 
         Raises: RunError if something is done there and `resume` is not asked for, or it was another training.
         """
-        work = cls(run.with_name(f"{run.name}.work"))
+        work = cls.beside(run)
         if not work.holds_anything:
             shutil.rmtree(work.folder, ignore_errors=True)
             work._begin(about)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmfuse.events import Meter, Watch, silent
 from mmfuse.net.altering import Alter, altered_batch
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
+from mmfuse.net.gathering import cases_of_all, share
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.sets import changed_rows
 from mmfuse.net.views import IDENTITY, VIEWS
@@ -31,7 +32,9 @@ def answer(
     altered: Alter | None = None,
 ) -> RawScores:
     """Logits for the cases at `index`, in its order. The network is left in eval mode. Never in half precision: what a
-    run predicts should not depend on the device beyond rounding. With `altered`, `data` knows no features."""
+    run predicts should not depend on the device beyond rounding. With `altered`, `data` knows no features. Processes
+    that are joined answer for a slice each and get all."""
+    index = index[share(len(index))]
     network.eval()
     device = next(network.parameters()).device
     heavy = data.heavy
@@ -59,7 +62,7 @@ def answer(
             out[source][:, done : done + len(job)] = scores
         done += len(job)
         meter.add(len(job))
-    return out
+    return {source: cases_of_all(scores, 1) for source, scores in out.items()}
 
 
 def blank_scores(sources: Sequence[str], views: int, cases: int, columns: int) -> RawScores:

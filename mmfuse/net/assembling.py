@@ -21,6 +21,7 @@ from mmfuse.labels import Ints
 from mmfuse.net.batches import NetworkData
 from mmfuse.net.embeddings import bytes_of, frozen_features
 from mmfuse.net.features import VECTOR, Features, level_shapes
+from mmfuse.net.gathering import first_alone
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.presence import Present
 from mmfuse.net.sets import Several, gathered, pooled
@@ -78,8 +79,11 @@ class Assembler:
             if section != "" and reader.apart(self._cases.rows()):
                 refuse_set(section.fusion, modality, faults)
         faults.raise_as(SpecError)
-        for modality, block in read_inputs(new, self._cases, self._watch).items() if new else ():
-            self._blocks.setdefault(modality, []).append((new[modality], block))
+        if new:
+            with first_alone():
+                read = read_inputs(new, self._cases, self._watch)
+            for modality, block in read.items():
+                self._blocks.setdefault(modality, []).append((new[modality], block))
         found = {modality: self._held(modality, reader) for modality, reader in readers.items()}
         return {modality: block for modality, block in found.items() if block is not None}
 

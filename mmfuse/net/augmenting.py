@@ -28,12 +28,13 @@ class Augmenter:
                     self._lines.append((line.part.name, line.part.build().to(device), together))
 
     @torch.no_grad()
-    def change(self, batch: Batch, generator: torch.Generator) -> None:
+    def change(self, batch: Batch, generator: torch.Generator, part: slice = slice(None), cases: int = 0) -> None:
         """Puts changed images into `batch.inputs`; rows where the modality is absent or hidden stay as they are. Each
         line draws for all cases of the batch, whoever is present, so that a case's draw does not depend on its
-        neighbours; several images of a case share it."""
+        neighbours; several images of a case share it. A batch that is the `part` of one of `cases` gets its draws."""
         for name, module, modalities in self._lines:
-            draw = module.draw(len(batch), generator)  # type: ignore[operator]  # the role's contract
+            drawn = module.draw(cases or len(batch), generator)  # type: ignore[operator]  # the role's contract
+            draw = {key: value[part] for key, value in drawn.items()}
             for modality in modalities:
                 given = batch.inputs[modality]
                 of = case_of(given)

@@ -158,11 +158,11 @@ def _rows(data: NetworkData, known: Views, view: str, level: str, index: Index, 
     return out
 
 
-def shuffled(index: Index, size: int, rng: np.random.Generator) -> list[Index]:
-    """`index` in a random order, cut into batches of `size`. A last batch of one case joins the one before it (no
-    statistics can be taken of one case), unless `size` is 1."""
+def shuffled(index: Index, size: int, rng: np.random.Generator, fewest: int = 2) -> list[Index]:
+    """`index` in a random order, cut into batches of `size`. A last batch of fewer than `fewest` cases joins the one
+    before it (no statistics can be taken of one case), unless `size` is smaller."""
     batches = in_order(rng.permutation(index), size)
-    if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+    if size >= fewest and len(batches) > 1 and len(batches[-1]) < fewest:
         batches[-2:] = [np.concatenate(batches[-2:])]
     return batches
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 
 from mmfuse.errors import SpecError, nearest
 from mmfuse.net.allocating import keep_large_blocks
+from mmfuse.net.gathering import joined
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -31,7 +34,8 @@ def choose_device(word: str) -> torch.device:
 
 
 def make_fabric(device: torch.device, precision: str) -> Fabric:
-    """Fabric on one device; `auto` is bf16-mixed on CUDA (on GPUs that have it) and 32-true elsewhere.
+    """Fabric on one device, or on one a process where several are joined (DDP); `auto` is bf16-mixed on CUDA (on GPUs
+    that have it) and 32-true elsewhere.
 
     Raises: SpecError for 16-mixed on the CPU, which torch cannot train in.
     """
@@ -40,7 +44,16 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     if precision == "16-mixed" and device.type == "cpu":
         expected, mend = "auto, 32-true or bf16-mixed", "precision = auto"
         raise SpecError("precision 16-mixed on the CPU", expected, mend, "training.precision")
-    return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
+    if joined()[1] == 1:
+        return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
+    # An encoder does not run where nobody in the slice has its modality. Buffers are not the first process's: stand-ins
+    # are the same in all by themselves, statistics of normalisation are made even (`training`).
+    strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
+    how = {"devices": here, "num_nodes": machines, "precision": precision}
+    fabric = Fabric(accelerator=device.type, strategy=strategy, **how)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
 
 
 def frozen_precision(word: str, device: torch.device) -> str:

@@ -23,6 +23,7 @@ from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
 from mmfuse.net.freezing import run_frozen
+from mmfuse.net.gathering import joined, share, wait
 from mmfuse.net.sights import Sight
 from mmfuse.net.weights import content_hash
 from mmfuse.net.working import answering_batch, answers, fitting_threads
@@ -68,6 +69,10 @@ def frozen_features(
 
     fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
     stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
+    if joined()[1] > 1:  # each process puts its share there, and then all read all
+        own = {*range(len(keys))[share(len(keys))]}
+        get_together(stores, [key if position in own else "" for position, key in enumerate(keys)], compute)
+        wait()
     slots = get_together(stores, keys, compute)
     return {level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)}
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
-from mmfuse.net.features import ALIKE
+from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores
+from mmfuse.net.gathering import joined, rows
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
 
@@ -41,6 +42,46 @@ def learning(lesson: Lesson, state: dict[str, Tensor], prefix: str) -> dict[str,
     return {key: tensor for key, tensor in state.items() if not key.startswith(held)}
 
 
+def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[Outputs, Tensor]:
+    """Outputs and targets of a slice → those of the whole batch, which joined processes hold slice by slice, so that a
+    loss is that of one process whatever it takes a mean over. What a fusion adds becomes its mean over cases.
+
+    Only scores, vectors and presence are joined: maps and tokens would be more to send than the gradients.
+    """
+    if joined()[1] == 1:
+        return outputs, targets
+    one = torch.ones(len(targets), device=targets.device)
+    own: dict[tuple[str, str], Tensor] = {("targets", ""): targets, ("weight", ""): one * outputs.weight}
+    own |= {("score", source): scores.logits for source, scores in outputs.scores.items()}
+    own |= {("view", name): scores.logits for name, (scores, _) in outputs.views.items()}
+    own |= {("counts", name): weight for name, (_, weight) in outputs.views.items()}
+    own |= {("vector", modality): features.vector for modality, features in outputs.features.items()}
+    own |= {("present", modality): mask for modality, mask in outputs.present.items()}
+    own |= {("loss", name): one * loss for name, loss in outputs.fused.losses.items()}
+    own["fused", ""] = outputs.fused.vector
+    flat = [tensor.reshape(len(tensor), -1).float() for tensor in own.values()]
+    side_by_side = torch.cat(flat, dim=1)
+    if not side_by_side.requires_grad:  # the others may learn from theirs, and all go back together
+        side_by_side = side_by_side + 0 * next(p for p in network.parameters() if p.requires_grad).sum()
+    parts = rows(side_by_side).split([tensor.shape[1] for tensor in flat], dim=1)
+    cases = zip(own.items(), parts, strict=True)
+    every = {key: part.reshape(len(part), *like.shape[1:]).to(like.dtype) for (key, like), part in cases}
+
+    def named(what: str) -> dict[str, Tensor]:
+        return {name: tensor for (kind, name), tensor in every.items() if kind == what}
+
+    views, counts = named("view"), named("counts")
+    whole = Outputs(
+        {source: Scores(logits) for source, logits in named("score").items()},
+        {name: (Scores(logits), counts[name]) for name, logits in views.items()},
+        {modality: Features(vector) for modality, vector in named("vector").items()},
+        Fused(every["fused", ""], losses={name: loss.mean() for name, loss in named("loss").items()}),
+        named("present"),
+        every["weight", ""],
+    )
+    return whole, every["targets", ""]
+
+
 class Learner(Lesson):
     """Network and loss in one forward pass, as distribution wants it. `weight` (all cases): how much each counts in the
     loss; one number: all alike."""
@@ -55,9 +96,10 @@ class Learner(Lesson):
     def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
         """The batch's losses by name: the loss part's, and what the fusion adds."""
         (batch,) = draws
-        outputs = self.network(batch.inputs, batch.present, batch.known_of(IDENTITY))
+        made = self.network(batch.inputs, batch.present, batch.known_of(IDENTITY))
         weight = self.weight[torch.from_numpy(batch.index)] if self.weight.dim() else self.weight
-        own = self.loss(outputs._replace(weight=weight), batch.targets, progress)
+        outputs, targets = of_all(made._replace(weight=weight), batch.targets, self.network)
+        own = self.loss(outputs, targets, progress)
         twice = sorted(set(own) & set(outputs.fused.losses))
         if twice:
             found = f"loss and fusion both name a loss {twice}"

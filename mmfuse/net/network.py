@@ -170,7 +170,7 @@ class FusionNetwork(nn.Module):
         features = {}
         for modality in self.modalities:
             given = encoded(self, modality, inputs, known, who[modality])
-            if self.training and given is not None:
+            if self.training:
                 self.standin(modality).observe(given, who[modality])
             features[modality] = self.standin(modality).fill(given, who[modality])
         fused = self._fuse(features, who)

@@ -20,6 +20,7 @@ from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, augmented, fit_readers, known_once
 from mmfuse.net.devices import choose_device, frozen_precision, ready
 from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
+from mmfuse.net.gathering import agree, joined, part, wait
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import Trained, train_network
 from mmfuse.net.weights import start_weights
@@ -68,13 +69,14 @@ def fit_network(
     about by the network of all training cases whose fold is not f; where it is -1, or `folds` is None, training cases
     get NaN. Readers are fitted for each network on its own training cases. Valid cases choose the best epoch of every
     network; `test` is only predicted. Networks that are done in `work` are read there, and what is half done goes on.
+    Processes that are joined part when the networks stand.
 
     Raises: SpecError where parts do not fit, nothing learns or a loss is not finite; TableError for cells that cannot
     be read.
     """
-    where = choose_device(device)
-    split = np.asarray(split)
+    where, split = choose_device(device), np.asarray(split)
     jobs = _jobs(spec, wiring, split, folds)
+    done = _done(work, jobs)
     inputs = Assembler(spec, wiring, cases, watch)
     others, valid = np.flatnonzero(split != "train"), np.flatnonzero(split == "valid")
     served, beside = list[RawScores](), list[RawScores]()
@@ -85,13 +87,13 @@ def fit_network(
         watch(StepStarted(job.name, number, len(jobs)))
         began = time.perf_counter()
         speaking = np.concatenate([job.speaks, others if job.serves else valid])
-        if work is not None and work.is_done(job.name):
+        if work is not None and job.name in done:
             member, given = _read_done(work, job, spec, wiring, device)
         else:
             checkpoint = None if work is None else work.step(job.name) / CHECKPOINT
             member = _fit_member(spec, wiring, cases, inputs, job, valid, where, watch, checkpoint)
             given = fitted.speak(member, inputs, speaking, watch)
-            if work is not None:
+            if work is not None and joined()[0] == 0:
                 _write_done(work, job, spec, wiring, member, given)
         if not scores:
             views = len(views_of(spec, wiring, member.readers))
@@ -99,12 +101,11 @@ def fit_network(
         for source, array in given.items():
             scores[source][:, job.speaks] = array[:, : len(job.speaks)]
         rest = {source: array[:, len(job.speaks) :] for source, array in given.items()}
+        (served if job.serves else beside).append(rest)
         if job.serves:
             fitted.members[job.name] = member
-            served.append(rest)
-        else:
-            beside.append(rest)
         watch(StepEnded(job.name, time.perf_counter() - began))
+    part()
     for source, array in mean_scores(served, cases.labels).items():
         scores[source][:, others] = array
     if beside and len(valid) and FUSED in scores:
@@ -132,6 +133,14 @@ def _jobs(spec: Spec, wiring: Wiring, split: NDArray, folds: Ints | None) -> lis
             )
         jobs.append(_Job(f"fold {number + 1}", train[~mine], train[mine], by_folds))
     return jobs
+
+
+def _done(work: Work | None, jobs: list[_Job]) -> set[str]:
+    """Those of the networks that stand in `work` already, as all processes find them."""
+    wait()  # until the first has made the folder
+    done = {job.name for job in jobs if work is not None and work.is_done(job.name)}
+    agree(len(done), "" if work is None else str(work.folder))
+    return done
 
 
 def _fit_member(

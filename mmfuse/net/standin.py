@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmfuse.net.features import Features, level_shapes, levels_of, of_levels
+from mmfuse.net.gathering import added_up, joined
 from mmfuse.net.presence import Present
 from mmfuse.parts import FlowShape
 
@@ -37,16 +38,37 @@ class StandIn(nn.Module):
         self.register_buffer("observed", torch.tensor(False))
 
     @torch.no_grad()
-    def observe(self, given: Features, who: Present) -> None:
-        """Moves the means towards the present cases' features. Levels that were not given (of frozen encoders
-        comes only what is read) stay."""
-        rate = torch.where(self.observed, MOMENTUM * who.count / who.batch, 1.0)
-        for level, tensor in levels_of(given).items():
-            own = 1 + _axis(self.shapes[level])
-            now = tensor.float().mean(dim=[axis for axis in range(tensor.dim()) if axis != own])
+    def observe(self, given: Features | None, who: Present) -> None:
+        """Moves the means towards the present cases' features (None: there are none). Levels that were not given (of
+        frozen encoders comes only what is read) stay. Processes that are joined observe what all of them see."""
+        found, count, batch = self._of_all(self._means(given), who)
+        if not count:
+            return
+        rate = torch.where(self.observed, MOMENTUM * count / batch, 1.0)
+        for level, now in found.items():
             mean = self.get_buffer(f"mean_{level}")
             mean += rate * (now - mean)
         self.observed.fill_(True)
+
+    def _means(self, given: Features | None) -> dict[str, Tensor]:
+        found = {}
+        for level, tensor in ({} if given is None else levels_of(given)).items():
+            own = 1 + _axis(self.shapes[level])
+            found[level] = tensor.float().mean(dim=[axis for axis in range(tensor.dim()) if axis != own])
+        return found
+
+    def _of_all(self, means: dict[str, Tensor], who: Present) -> tuple[dict[str, Tensor], int, int]:
+        """Means over the present cases of all processes; how many those are, and how many cases there are."""
+        if joined()[1] == 1:
+            return means, who.count, who.batch
+        device = self.observed.device
+        blank = {level: self.get_buffer(f"mean_{level}").new_zeros(()) for level in self.shapes}
+        sums = [(means.get(n, blank[n]) * who.count).expand_as(self.get_buffer(f"mean_{n}")) for n in self.shapes]
+        there = torch.tensor([*(n in means for n in self.shapes), who.count, who.batch], device=device)
+        *levels, told = added_up(torch.cat([*sums, there])).split([*map(len, sums), len(there)])
+        *seen, count, batch = map(int, told.tolist())
+        kept = zip(self.shapes, levels, seen, strict=True)
+        return {level: total / count for level, total, here in kept if here}, count, batch
 
     def one(self, level: str) -> Tensor:
         """What one absent case gets at this level."""

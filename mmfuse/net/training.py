@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import EpochEnded, Notice, Watch
@@ -28,6 +29,7 @@ from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
 from mmfuse.net.checkpoints import Checkpoint, Kept
 from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.features import ALIKE
+from mmfuse.net.gathering import agree, from_first, joined, made_even, share
 from mmfuse.net.lessons import Learner, Lesson
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
@@ -162,7 +164,7 @@ class _Loop:
         self.fabric = make_fabric(course.device, self.section.precision)
         optimiser = make_optimiser(self.section, lesson, course.device, rates_of(lesson.network))
         self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
-        self.per_epoch = math.ceil(len(self._batches(0)) / self.section.accumulate)
+        self.per_epoch = math.ceil(len(_all_work(self._batches(0))) / self.section.accumulate)
         self.average = AVERAGES[self.section.average](lesson, self.section)
         self.kept = Kept(lesson, self.optimiser, self.average)
         self.taught = False
@@ -171,6 +173,7 @@ class _Loop:
         course, kept, epochs = self.course, self.kept, self.section.epochs
         if kept.read(course.checkpoint):
             course.watch(Notice(f"{course.name}: goes on after epoch {kept.epoch} of {epochs}"))
+        agree(kept.epoch, f"the checkpoint of {course.name}")
         done, began = kept.epoch, time.perf_counter()
         for epoch in range(done + 1, epochs + 1):
             if kept.best_epoch and self.section.patience and kept.epoch - kept.best_epoch >= self.section.patience:
@@ -178,12 +181,14 @@ class _Loop:
             reseed(derive(course.seed, course.name, "epoch", epoch))
             for text in self.lesson.begin_epoch(epoch):
                 course.watch(Notice(f"{course.name}, epoch {epoch}: {text}", "warning"))
+            if rank := joined()[0]:  # what is dropped in one slice is no copy of another's
+                reseed(derive(course.seed, course.name, "epoch", epoch, "rank", rank))
             start = time.perf_counter()
             losses = self._epoch(epoch)
             rate = len(course.train) / max(time.perf_counter() - start, 1e-9)
             kept.epoch = epoch
             value, best = self._look()
-            if epoch < epochs and course.checkpoint.is_due:
+            if epoch < epochs and joined()[0] == 0 and course.checkpoint.is_due:
                 kept.write(course.checkpoint)
             left = (time.perf_counter() - began) / (epoch - done) * (epochs - epoch)
             valid = {} if course.watched is None or math.isnan(value) else {course.watched.metric: value}
@@ -201,7 +206,7 @@ class _Loop:
         course, rng = self.course, generator(self.course.seed, self.course.name, "order", epoch)
         even = self.section.sampling == "balanced"
         train = balanced(course.train, course.data.targets, rng) if even else course.train
-        return shuffled(train, self.section.batch, rng)
+        return shuffled(train, self.section.batch, rng, max(2, joined()[1]))
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training cases; the mean of each loss over cases."""
@@ -213,36 +218,40 @@ class _Loop:
             last = (i + 1) % size == 0 or i + 1 == len(batches)
             step = (epoch - 1) * self.per_epoch + i // size
             group = min(size, len(batches) - i // size * size)
-            log.add(draws[0].index, self._learn(draws, step, group, last))
+            log.add(batches[i], self._learn(draws, step, group, last))
         return log.means()
 
     def _shown(self, epoch: int, batches: list[Index]) -> Iterator[tuple[Batch, ...]]:
-        """Each batch as training shows it in this epoch: hidden, augmented, on the device, as often as a step draws."""
+        """Each batch (this process's share of it) as training shows it in this epoch: hidden, augmented, on the device,
+        as often as a step draws. All chance is drawn for the whole batch, however many processes share it."""
         course = self.course
         hiding = generator(course.seed, course.name, "modality-dropout", epoch)
         drawing = torch.Generator().manual_seed(derive(course.seed, course.name, "augmentation", epoch))
         pinned = course.device.type == "cuda"
         data = course.data.picked(generator(course.seed, course.name, "feature-view", epoch))
-        for batch in ahead(lambda index: read_batch(data, index, pin=pinned), batches):
-            self._hide(batch, hiding)
+        own = ahead(lambda index: read_batch(data, index[share(len(index))], pin=pinned), batches)
+        for whole, batch in zip(batches, own, strict=True):
+            part = share(len(whole))
+            batch.present.update({name: mask[part] for name, mask in self._present(whole, hiding).items()})
             draws = tuple(batch.to(course.device) for _ in range(self.lesson.draws))
             for drawn in draws:
-                course.augmenter.change(drawn, drawing)
+                course.augmenter.change(drawn, drawing, part, len(whole))
             yield draws
 
-    def _hide(self, batch: Batch, rng: np.random.Generator) -> None:
-        """Modality dropout, and a record of the patterns that are shown."""
-        names = list(batch.present)
+    def _present(self, whole: Index, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Who has what after modality dropout; the patterns that are shown are recorded."""
+        present = {name: block.there[whole] for name, block in self.course.data.blocks.items()}
         if self.section.modality_dropout > 0:
-            mask = stacked({name: tensor.numpy() for name, tensor in batch.present.items()}, names)
-            kept = hide(mask, self.section.modality_dropout, rng)
-            batch.present.update({name: torch.from_numpy(kept[:, j].copy()) for j, name in enumerate(names)})
-        self.kept.patterns.update(patterns_of({name: tensor.numpy() for name, tensor in batch.present.items()}))
+            kept = hide(stacked(present, list(present)), self.section.modality_dropout, rng)
+            present = {name: kept[:, j].copy() for j, name in enumerate(present)}
+        self.kept.patterns.update(patterns_of(present))
+        return {name: torch.from_numpy(mask) for name, mask in present.items()}
 
     def _learn(self, draws: tuple[Batch, ...], step: int, group: int, last: bool) -> dict[str, Tensor]:
         """Gradients of one batch (of `group` that are added up), and after the last of them a step."""
         steps = self.section.epochs * self.per_epoch
         losses: dict[str, Tensor] = self.learner(draws, step / steps)
+        made_even(statistics(self.network))
         terms = list(losses.values())
         if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
             self.fabric.backward(torch.stack(terms).sum() / group)
@@ -274,7 +283,7 @@ class _Loop:
             if watched is None:
                 return math.nan, False
             scores = answer(self.network, course.data, course.valid, batch=course.answers)
-            value = watched.value(scores, course.data.targets[course.valid])
+            value = from_first(watched.value(scores, course.data.targets[course.valid]))
             best = self.average.counts and watched.better(value, kept.best_value)
             if best:
                 kept.keep(value)
@@ -285,3 +294,20 @@ class _Loop:
         for draws in self._shown(self.kept.epoch, self._batches(self.kept.epoch)):
             for drawn in draws:
                 self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY))
+                made_even(statistics(self.network))
+
+
+def statistics(network: FusionNetwork) -> list[Tensor]:
+    """The running means and variances of what normalises over cases and learns; each process takes them of its slice of
+    a batch."""
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.training]
+    return [buffer for layer in layers for buffer in layer.buffers() if buffer.is_floating_point()]
+
+
+def _all_work(batches: list[Index]) -> list[Index]:
+    """The same. Raises: SpecError if a process would get no case of one of them."""
+    fewest, processes = min(map(len, batches)), joined()[1]
+    if fewest < processes:
+        found = f"a batch of {fewest} for {processes} processes"
+        raise SpecError(found, "a case for each", "a larger training.batch, or fewer processes", "training.batch")
+    return batches
