@@ -68,7 +68,8 @@ class Pretraining:
         return np.flatnonzero(np.ones(len(split), bool) if self.spec.plan.training.transductive else split != "test")
 
     def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Pretraining:
-        """Carries `[pretexts]` out. `split` (n,) overrides the card's; what is done is kept in `work`.
+        """Carries `[pretexts]` out. `split` (n,) overrides the card's; what is done is kept in `work`. Under torchrun,
+        within `mmfuse.together`, all processes learn as one, and all hold what came of it.
 
         Raises: SpecError or TableError before anything is learnt, where plan and cases do not allow it.
         """

@@ -66,13 +66,13 @@ class Work:
 
     def step(self, name: str) -> Path:
         """The folder of a step, made if it is not there."""
-        folder = self.folder / name.replace(" ", "-")
+        folder = self._place(name)
         folder.mkdir(exist_ok=True)
         return folder
 
     def is_done(self, name: str) -> bool:
         """Whether a step was carried out to its end."""
-        return (self.step(name) / DONE).is_file()
+        return (self._place(name) / DONE).is_file()
 
     def done(self, name: str) -> None:
         """Marks a step, once all its files are written."""
@@ -86,6 +86,9 @@ class Work:
         """When nothing came of it."""
         if not self.holds_anything:
             self.remove()
+
+    def _place(self, name: str) -> Path:
+        return self.folder / name.replace(" ", "-")
 
     def _begin(self, about: Mapping[str, str]) -> None:
         try:

@@ -7,9 +7,10 @@ without a traceback (law 11); a fault of the program itself keeps its traceback.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -157,10 +158,38 @@ def global_options(*, hidden: bool) -> tuple[click.Option, ...]:
 
 
 class Command(click.Command):
-    """A command that also takes the global options."""
+    """A command that also takes the global options. It is the work of one process."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *global_options(hidden=True)]
+
+    def invoke(self, ctx: click.Context) -> object:
+        rank, count = mmfuse.launched()
+        if count == 1:
+            return super().invoke(ctx)
+        if rank:
+            ctx.exit(2)
+        raise click.UsageError(
+            f"{count} processes were launched for `{self.name}`, which is the work of one: leave torchrun out"
+        )
+
+
+class JointCommand(Command):
+    """A command that all processes of torchrun carry out together; the first one speaks for all, and of several that
+    fail the first that did."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        rank, count = mmfuse.launched()
+        if count == 1:
+            return click.Command.invoke(self, ctx)
+        with mmfuse.together(ctx.params["device"]), _silence() if rank else nullcontext():
+            return click.Command.invoke(self, ctx)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────────

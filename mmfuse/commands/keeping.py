@@ -13,7 +13,10 @@ from mmfuse.commands.app import App
 @contextmanager
 def kept_work(app: App, out: Path, about: Mapping[str, str], resume: bool) -> Iterator[mmfuse.Work]:
     """The work folder of the run at `out`: gone when the run stands, or when a fault of plan or table makes it useless;
-    kept when anything else stops the training."""
+    kept when anything else stops the training. Of several processes the first one keeps it."""
+    if mmfuse.launched()[0]:
+        yield mmfuse.Work.beside(out)
+        return
     work = mmfuse.Work.open(out, about, resume)
     nothing, app.interrupted = app.interrupted, f"interrupted; what is done is kept in {work.folder}: --resume goes on"
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import mmfuse
-from mmfuse.commands.app import App, Command
+from mmfuse.commands.app import App, JointCommand
 from mmfuse.commands.figures import show_figures
 from mmfuse.commands.flow import flow
 from mmfuse.commands.given import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmfuse import Cases, Pipeline
 
 
-@click.command(cls=Command)
+@click.command(cls=JointCommand)
 @click.argument("plan")
 @click.argument("cases", type=FILE)
 @click.option("--out", required=True, type=FILE, help="The run folder; it must not exist.")
@@ -77,6 +77,8 @@ def train(
     about = mmfuse.identity(pipeline.spec, table, split, app.catalog.plugins, device)
     with app.working(), kept_work(app, out, about, resume) as work:
         pipeline.fit(table, split, work=work)
+        if mmfuse.launched()[0]:
+            return
         pipeline.save(out)
     show_outcome(app.screen, pipeline)
     app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")

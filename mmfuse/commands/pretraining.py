@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 import mmfuse
-from mmfuse.commands.app import App, Command
+from mmfuse.commands.app import App, JointCommand
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, load_cases, load_spec, sets_option
 from mmfuse.commands.keeping import kept_work
 from mmfuse.commands.learning import where
 from mmfuse.show import Screen, duration
 
 
-@click.command(cls=Command)
+@click.command(cls=JointCommand)
 @click.argument("plan")
 @click.argument("cases", type=FILE)
 @click.option("--out", required=True, type=FILE, help="The run folder; it must not exist.")
@@ -62,6 +62,8 @@ def pretrain(
     about = mmfuse.identity(spec, table, split, app.catalog.plugins, device)
     with app.working(), kept_work(app, out, about, resume) as work:
         pretraining.fit(table, split, work=work)
+        if mmfuse.launched()[0]:
+            return
         pretraining.save(out)
     app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")
     app.screen.text(f"next:  mmfuse train PLAN CASES --out RUN --set network.encoders.image.weights={out}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmfuse.errors import SpecError, nearest
 from mmfuse.net.allocating import keep_large_blocks
@@ -48,10 +50,15 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
         return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
     # An encoder does not run where nobody in the slice has its modality. Buffers are not the first process's: stand-ins
     # are the same in all by themselves, statistics of normalisation are made even (`training`).
-    strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    known = signature(DistributedDataParallel).parameters
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    how: dict[str, Any] = {"find_unused_parameters": True, buffers: False}
+    strategy = DDPStrategy(**how)
     here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
-    how = {"devices": here, "num_nodes": machines, "precision": precision}
-    fabric = Fabric(accelerator=device.type, strategy=strategy, **how)  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=device.type, strategy=strategy, devices=here, num_nodes=machines,
+        precision=precision,  # type: ignore[arg-type]  # the section has checked it
+    )  # fmt: skip
     fabric.launch()
     return fabric
 

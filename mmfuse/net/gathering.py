@@ -18,10 +18,10 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 from mmfuse.errors import RunError
 from mmfuse.events import launched
+from mmfuse.work import Work
 
 PATIENCE = timedelta(days=7)
 """While the first process decodes, the others wait; one that died is ended by torchrun at once."""
@@ -125,8 +125,18 @@ def agree(number: int, where: str) -> None:
     if len(found) > 1:
         dist.all_gather(found, torch.tensor([number]))
         if len({int(one) for one in found}) > 1:
-            mend = "an --out that all machines share"
+            mend = "an --out in a folder that all machines share"
             raise RunError("processes find different work done there", "the same in all", mend, where)
+
+
+def done_already(work: Work | None, steps: Sequence[str]) -> set[str]:
+    """Those of the steps that stand in `work`, as all processes find them. Raises: RunError where they differ."""
+    wait()  # until the first has made the folder
+    if work is None:
+        return set()
+    found = {step for step in steps if work.is_done(step)}
+    agree(len(found) if work.folder.is_dir() else -1, str(work.folder))
+    return found
 
 
 def from_first(value: float) -> float:
@@ -140,17 +150,9 @@ def from_first(value: float) -> float:
 # ── putting together ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def gather(tensor: Tensor) -> Tensor:
-    """(batch, …) → (batches of all processes, …), in the order of ranks; the tensor itself where there is one process.
-    Gradients find their way back to the process that they came from.
-
-    All processes must call it with equal shapes.
-    """
-    return torch.cat(all_gather(tensor)) if joined()[1] > 1 else tensor
-
-
-def rows(own: Tensor) -> Tensor:
-    """(cases, width) → those of all processes, in the order of ranks; each may bring another number of cases.
+def gather(own: Tensor) -> Tensor:
+    """(cases, …) → those of all processes, in the order of ranks; each may bring another number of cases. The tensor
+    itself where there is one process.
 
     Every process must make the same of what it gets, and gradients then be averaged over processes (as DDP does): its
     own rows get the gradient times the number of processes, so that the average is the gradient of one process.
@@ -184,7 +186,7 @@ def cases_of_all(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     if joined()[1] == 1:
         return array
     first = np.ascontiguousarray(np.moveaxis(array, axis, 0))
-    return np.moveaxis(rows(torch.from_numpy(first)).numpy(), 0, axis)
+    return np.moveaxis(gather(torch.from_numpy(first)).numpy(), 0, axis)
 
 
 def added_up(numbers: Tensor) -> Tensor:

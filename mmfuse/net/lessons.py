@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
 from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores
-from mmfuse.net.gathering import joined, rows
+from mmfuse.net.gathering import gather, joined
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
 
@@ -42,6 +42,15 @@ def learning(lesson: Lesson, state: dict[str, Tensor], prefix: str) -> dict[str,
     return {key: tensor for key, tensor in state.items() if not key.startswith(held)}
 
 
+def learning_from(tensor: Tensor, network: FusionNetwork) -> Tensor:
+    """The same, with a gradient (of zero) where it has none: other processes may learn from theirs, and all go back
+    together."""
+    learns = [p for p in network.parameters() if p.requires_grad]
+    if tensor.requires_grad or joined()[1] == 1 or not tensor.is_floating_point() or not learns:
+        return tensor
+    return tensor + 0 * learns[0].sum()
+
+
 def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[Outputs, Tensor]:
     """Outputs and targets of a slice → those of the whole batch, which joined processes hold slice by slice, so that a
     loss is that of one process whatever it takes a mean over. What a fusion adds becomes its mean over cases.
@@ -61,9 +70,7 @@ def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[O
     own["fused", ""] = outputs.fused.vector
     flat = [tensor.reshape(len(tensor), -1).float() for tensor in own.values()]
     side_by_side = torch.cat(flat, dim=1)
-    if not side_by_side.requires_grad:  # the others may learn from theirs, and all go back together
-        side_by_side = side_by_side + 0 * next(p for p in network.parameters() if p.requires_grad).sum()
-    parts = rows(side_by_side).split([tensor.shape[1] for tensor in flat], dim=1)
+    parts = gather(learning_from(side_by_side, network)).split([tensor.shape[1] for tensor in flat], dim=1)
     cases = zip(own.items(), parts, strict=True)
     every = {key: part.reshape(len(part), *like.shape[1:]).to(like.dtype) for (key, like), part in cases}
 

@@ -20,7 +20,7 @@ from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, augmented, fit_readers, known_once
 from mmfuse.net.devices import choose_device, frozen_precision, ready
 from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
-from mmfuse.net.gathering import agree, joined, part, wait
+from mmfuse.net.gathering import done_already, joined, part
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.training import Trained, train_network
 from mmfuse.net.weights import start_weights
@@ -76,7 +76,7 @@ def fit_network(
     """
     where, split = choose_device(device), np.asarray(split)
     jobs = _jobs(spec, wiring, split, folds)
-    done = _done(work, jobs)
+    done = done_already(work, [job.name for job in jobs])
     inputs = Assembler(spec, wiring, cases, watch)
     others, valid = np.flatnonzero(split != "train"), np.flatnonzero(split == "valid")
     served, beside = list[RawScores](), list[RawScores]()
@@ -133,14 +133,6 @@ def _jobs(spec: Spec, wiring: Wiring, split: NDArray, folds: Ints | None) -> lis
             )
         jobs.append(_Job(f"fold {number + 1}", train[~mine], train[mine], by_folds))
     return jobs
-
-
-def _done(work: Work | None, jobs: list[_Job]) -> set[str]:
-    """Those of the networks that stand in `work` already, as all processes find them."""
-    wait()  # until the first has made the folder
-    done = {job.name for job in jobs if work is not None and work.is_done(job.name)}
-    agree(len(done), "" if work is None else str(work.folder))
-    return done
 
 
 def _fit_member(

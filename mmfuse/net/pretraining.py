@@ -26,8 +26,8 @@ from mmfuse.net.checkpoints import Checkpoint
 from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.features import Outputs
 from mmfuse.net.fitted import FittedNetwork, Member
-from mmfuse.net.gathering import gather
-from mmfuse.net.lessons import Lesson
+from mmfuse.net.gathering import done_already, gather, joined, part, share
+from mmfuse.net.lessons import Lesson, learning_from
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.training import Course, Trained, learn, with_anything
@@ -68,7 +68,8 @@ class Unlabelled(Lesson):
         """`of` the network's outputs for every case that is learnt from, unaugmented and without gradients."""
         device = next(self.network.parameters()).device
         images = self._data.heavy
-        jobs = in_order(self._train, answering_batch(64, device, images))
+        own = self._train[share(len(self._train))]
+        jobs = in_order(own, answering_batch(64, device, images))
 
         def one(network: FusionNetwork, batch: Batch) -> Tensor:
             given = batch.to(device)
@@ -77,17 +78,22 @@ class Unlabelled(Lesson):
         def read(index: Index) -> Batch:
             return read_batch(self._data, index, pin=device.type == "cuda")
 
-        return torch.cat([made.clone() for made in answers(self.network, read, one, jobs, device, images)])
+        return gather(torch.cat([made.clone() for made in answers(self.network, read, one, jobs, device, images)]))
 
     def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
         """The objective's losses, and what the fusion adds (a mean over the readings)."""
         outputs = [self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY)) for drawn in draws]
         position = torch.from_numpy(self._place[draws[0].index]).to(draws[0].targets.device)
-        losses: dict[str, Tensor] = dict(self.objective(outputs, position, gather))
+
+        def whole(tensor: Tensor) -> Tensor:
+            return gather(learning_from(tensor, self.network))
+
+        losses: dict[str, Tensor] = dict(self.objective(outputs, position, whole))
         for name in outputs[0].fused.losses:
             if name in losses:
                 raise PartError(f"objective and fusion both name a loss '{name}'", "names of their own", "rename one")
-            losses[name] = torch.stack([made.fused.losses[name] for made in outputs]).mean()
+            own = torch.stack([made.fused.losses[name] for made in outputs]).mean()
+            losses[name] = whole(own.expand(len(position))).mean()
         return losses
 
 
@@ -107,6 +113,7 @@ def pretrain_network(
     read.
     """
     lines, where = spec.plan.pretexts, choose_device(device)
+    done = done_already(work, [f"pretext {name}" for name in lines])
     if not lines or not wiring.encoders:
         found = "the plan has no [pretexts]" if wiring.encoders else "the plan has no network"
         raise SpecError(found, "a network and an objective without labels", "`mmfuse recipes` shows plans", "pretexts")
@@ -122,9 +129,16 @@ def pretrain_network(
     objectives = {name: _objective(name, line, spec, network, len(train), where) for name, line in lines.items()}
     trained = Trained(0, 0, float("nan"), frozenset())
     for number, (name, line) in enumerate(lines.items(), 1):
-        watch(StepStarted(f"pretext {name}", number, len(lines)))
-        trained, seconds = _step(name, line, objectives[name], spec, wiring, network, data, train, where, watch, work)
-        watch(StepEnded(f"pretext {name}", seconds))
+        step = f"pretext {name}"
+        watch(StepStarted(step, number, len(lines)))
+        if work is not None and step in done:
+            load_all(network, read_tensors(work.step(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
+            trained, seconds = _of_all_epochs(_section(spec.plan.training, line)), 0.0
+        else:
+            objective = objectives[name]
+            trained, seconds = _step(step, line, objective, spec, wiring, network, data, train, where, watch, work)
+        watch(StepEnded(step, seconds))
+    part()
     unknown = tuple(0.0 for _ in range(cases.labels.columns))
     return FittedNetwork(spec, wiring, {NAME: Member(network.eval(), readers, trained, unknown)})
 
@@ -139,7 +153,7 @@ def _objective(
 
 
 def _step(
-    name: str,
+    step: str,
     line: PretextLine,
     objective: nn.Module,
     spec: Spec,
@@ -151,20 +165,15 @@ def _step(
     watch: Watch,
     work: Work | None,
 ) -> tuple[Trained, float]:
-    """One pretext, or what is known of it where it is done already; and the seconds that it took."""
-    step, began = f"pretext {name}", time.perf_counter()
-    section = _section(spec.plan.training, line)
-    done = Trained(section.epochs, section.epochs, float("nan"), frozenset())
-    if work is not None and work.is_done(step):
-        load_all(network, read_tensors(work.step(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
-        return done, 0.0
+    """One pretext, and the seconds that it took."""
+    began = time.perf_counter()
     place = None if work is None else work.step(step)
     lesson = Unlabelled(network, objective, line.part.draws, data, train)
     course = Course(
         data=data,
         train=train,
         valid=train[:0],
-        section=section,
+        section=_section(spec.plan.training, line),
         seed=spec.plan.seed,
         watched=None,
         augmenter=Augmenter(wiring, data.still, device),
@@ -174,12 +183,16 @@ def _step(
         checkpoint=Checkpoint(None if place is None else place / CHECKPOINT),
     )
     with _held(network, line.hold_encoders):
-        done = learn(lesson, course)
-    if work is not None and place is not None:
+        trained = learn(lesson, course)
+    if work is not None and place is not None and joined()[0] == 0:
         write_tensors(network, place / WEIGHTS)
         work.done(step)
         course.checkpoint.remove()
-    return done, time.perf_counter() - began
+    return trained, time.perf_counter() - began
+
+
+def _of_all_epochs(section: TrainingSection) -> Trained:
+    return Trained(section.epochs, section.epochs, float("nan"), frozenset())
 
 
 def _section(training: TrainingSection, line: PretextLine) -> TrainingSection:

@@ -251,11 +251,11 @@ class _Loop:
         """Gradients of one batch (of `group` that are added up), and after the last of them a step."""
         steps = self.section.epochs * self.per_epoch
         losses: dict[str, Tensor] = self.learner(draws, step / steps)
-        made_even(statistics(self.network))
         terms = list(losses.values())
         if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
             self.fabric.backward(torch.stack(terms).sum() / group)
             self.taught = True
+        made_even(statistics(self.network))
         if last and self.taught:
             self._step(rate_factor(self.section, step, steps, self.per_epoch))
             self.taught = False

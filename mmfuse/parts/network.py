@@ -207,7 +207,8 @@ class Pretext(Part):
 
         `forward(draws: Sequence[Outputs], position: (batch,) int64 in 0..cases-1, gather) -> {name: scalar}`: the
         network's outputs for each augmented reading of one batch; their sum is minimised. `gather(tensor: (batch, …))
-        -> (batches, …)` joins what all processes hold, gradients included; every process must call it alike.
+        -> (batches, …)` joins what all processes hold, gradients included; every process must call it alike, and may
+        hold another number of cases.
         `begin_epoch(epoch, embed) -> tuple[str, ...]`: before each epoch, from 1; `embed(of) -> (cases, …)` is
         `of(outputs)` of all cases, unaugmented and without gradients; what it gives back is told to the user. What it
         keeps from epoch to epoch are buffers: they are in the checkpoint.

@@ -69,11 +69,13 @@ class Clusters(nn.Module):
             told.append(f"the vectors of label '{label}' are as good as one: clusters mean nothing; mend: {mend}")
         return told
 
-    def forward(self, draws: Sequence[Outputs], position: Tensor, gather: object) -> dict[str, Tensor]:
+    def forward(
+        self, draws: Sequence[Outputs], position: Tensor, gather: Callable[[Tensor], Tensor]
+    ) -> dict[str, Tensor]:
         """{`clusters LABEL`: cross-entropy of the head's logits against the case's cluster, over the number of
         labels}."""
-        logits = torch.cat([outputs.scores[FUSED].logits for outputs in draws])
-        numbers = self.assigned[position].repeat(len(draws), 1)
+        logits = gather(torch.stack([outputs.scores[FUSED].logits for outputs in draws], dim=1)).flatten(0, 1)
+        numbers = self.assigned[gather(position)].repeat_interleave(len(draws), dim=0)
         heard = ~logits.isnan().any(dim=1)
         known, numbers = logits[heard].float() / self.knobs.temperature, numbers[heard]
         if not len(known):
