@@ -48,6 +48,8 @@ TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 @click.option("--baselines/--no-baselines", default=True, help="Simpler answers beside.  [default: yes]")
 @click.option("--controls/--no-controls", default=True, help="What else explains a gain, beside.  [default: yes]")
 @tables_options
+@click.option("--on", default="", metavar="ray[:ADDRESS]", help="Fit as tasks of Ray, many at once: on this machine, or"
+              " on the cluster at ADDRESS.")  # fmt: skip
 @click.option("--show", is_flag=True, help="Show the study as it stands; nothing is fitted.")
 @sets_option
 @card_option
@@ -75,6 +77,7 @@ def compare(
     tables: tuple[str, ...],
     test_on: Literal["all", "test"] | None,
     local_ids: bool,
+    on: str,
     show: bool,
     sets: Sequence[str],
     card: Path | None,
@@ -88,7 +91,7 @@ def compare(
     table and are tested on another; with --tables each is carried out on each.
     """
     app: App = context.obj
-    asked = Asked(words, vary, tuple(sets), networks_only, device)
+    asked = Asked(words, vary, tuple(sets), networks_only, device, on)
     given = Tables(train, test, tables, test_on, local_ids)
     if show:
         _show(app, asked, given, out, metric if _given(context, "metric") else "")
@@ -174,10 +177,10 @@ def run(
     known = named[0].spec.card if named else mmfuse.load_card(card_file, app.catalog)
     if design.refold == "all" and design.folds:
         app.screen.text("outer folds are drawn from all cases, `test` included: it is no longer held out")
-    with app.working():
+    with app.working(), asked.workers(app) as workers:
         return mmfuse.compare(
             named, mmfuse.read_table(table, known.cases.missing), known, card_file.parent, out, design,
-            outside=outside, catalog=app.catalog, device=asked.device, watch=app.watch,
+            outside=outside, catalog=app.catalog, device=asked.device, watch=app.watch, workers=workers,
         )  # fmt: skip
 
 

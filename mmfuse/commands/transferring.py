@@ -6,7 +6,8 @@ Figures and verdicts come from the studies of the pairs; each of them can be sho
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -32,6 +33,21 @@ class Asked(NamedTuple):
     sets: tuple[str, ...]
     networks_only: bool
     device: str
+    on: str = ""
+    """Who fits: nobody else, or `WORD` or `WORD:ADDRESS` of workers."""
+
+    @contextmanager
+    def workers(self, app: App) -> Iterator[mmfuse.Workers | None]:
+        """Those that `--on` names, for as long as this lasts. Raises: click.UsageError for a word that is none."""
+        word, _, address = self.on.partition(":")
+        if not word:
+            yield None
+            return
+        if word not in mmfuse.WORKERS:
+            known = ", ".join(mmfuse.WORKERS)
+            raise click.UsageError(f"--on {self.on}: no workers are called '{word}'; known: {known}")
+        with mmfuse.WORKERS[word](address, files=app.files, device=self.device).at_work() as workers:
+            yield workers
 
 
 class Tables(NamedTuple):
@@ -71,12 +87,12 @@ def compare_tables(app: App, asked: Asked, given: Tables, out: Path, design: mmf
     if (out / "study.json").is_file():
         mend = "another --out"
         raise mmfuse.RunError("is a study of one table", "a new folder, or one of several tables", mend, str(out))
-    with app.working():
+    with app.working(), asked.workers(app) as workers:
         if given.tables:
             domains = [_domain(app, asked, name, path) for name, path in pairs("--tables", given.tables).items()]
             result = mmfuse.across(
                 domains, out, design, on=given.on or "test", local_ids=given.local_ids,
-                catalog=app.catalog, device=asked.device, watch=app.watch,
+                catalog=app.catalog, device=asked.device, watch=app.watch, workers=workers,
             )  # fmt: skip
         else:
             if not given.train or not given.test:
@@ -89,7 +105,7 @@ def compare_tables(app: App, asked: Asked, given: Tables, out: Path, design: mmf
             )
             result = mmfuse.transfer(
                 train, test, out, design, on=given.on or "all", local_ids=given.local_ids,
-                catalog=app.catalog, device=asked.device, watch=app.watch,
+                catalog=app.catalog, device=asked.device, watch=app.watch, workers=workers,
             )  # fmt: skip
     return show_transfer(app, result)
 

@@ -5,7 +5,8 @@ Every figure works from the stored scores; a variant that fails is named and doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +21,14 @@ from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
 from mmfuse.labels import Ints, Labels
-from mmfuse.spec import Card
+from mmfuse.spec import Card, Spec
 from mmfuse.study import controls, variants
 from mmfuse.study.choosing import FLATTERED, INNER, best_single, check_metric, grounds, metric_named
 from mmfuse.study.designs import Design, Split, blank_table, inner_numbers, inner_split, inner_table, outer_splits
 from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.outside import read_outside
-from mmfuse.study.shelf import Shelf, put, spec_digest, stored
+from mmfuse.study.shelf import Shelf, Workers, in_words, put, spec_digest, stored
 from mmfuse.study.variants import Role, Variant
 
 
@@ -43,9 +44,10 @@ def compare(
     catalog: Catalog | None = None,
     device: str = "auto",
     watch: Watch = silent,
+    workers: Workers | None = None,
 ) -> Study:
     """Fits what is new and writes the study to `out`. `named` are the variants (the first is the reference), `root` the
-    folder of the table, `outside` predictions made elsewhere by name.
+    folder of the table, `outside` predictions made elsewhere by name, `workers` whoever fits for us (`RayWorkers`).
 
     Raises: SpecError, TableError or RunError for what makes every variant impossible; the failure of one is written
     down.
@@ -57,7 +59,7 @@ def compare(
     split = assign(cases, card.split, watch).astype(object)
     splits = outer_splits(cases, split, design, card.split.seed)
     design.refuse_nothing_to_select_on(_has_valid(splits))
-    shelf = Shelf(out, table, root, catalog, device, watch)
+    shelf = Shelf(out, table, root, catalog, device, watch, workers)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
     inner = _inner_numbers(study, cases, splits, card.split.seed) if named else []
     _write_blanks(out, CASES, [blank_table(cases, split, fold) for fold, split in enumerate(splits)])
@@ -65,8 +67,7 @@ def compare(
     work = _Work(study, shelf, cases.labels, splits, inner, watch)
     for name, file in (outside or {}).items():
         work.add_outside(name, file, cases)
-    for variant in named:
-        work.add(variant)
+    work.add_all(named)
     if named and design.baselines:
         _baselines(work, named[0], catalog)
     if named and design.controls:
@@ -129,18 +130,31 @@ class _Work:
         self.chosen: dict[Role, bool] = {"variant": for_variants, "single": for_singles}
         self.ledger = Ledger()
 
-    def add(self, variant: Variant) -> None:
-        """Fits a variant for every seed and fold, or finds it."""
-        seeds = self.study.design.seeds if variant.seeded else 1
+    def add_all(self, many: Sequence[Variant]) -> None:
+        """Fits variants for every seed and fold, or finds them."""
+        self.shelf.fit_all(fit for variant in many for fit in self._fits(variant))
+        for variant in many:
+            self._add(variant)
+
+    def _fits(self, variant: Variant) -> Iterator[tuple[Spec, Table | None, Split]]:
+        """All that `_add` asks for."""
+        for number in range(self._seeds(variant)):
+            for split in self.splits:
+                yield _seeded(variant.spec, number), variant.table, split
+        if self.chosen.get(variant.role):
+            for split in itertools.chain.from_iterable(self._inner_splits()):
+                yield variant.spec, variant.table, split
+
+    def _add(self, variant: Variant) -> None:
         keys: list[tuple[str, ...]] = []
         try:
             if variant.spec.card.label_set != self.labels:
                 raise SpecError("has other labels than the reference", "one set of labels", "a study of its own")
-            for number in range(seeds):
+            for number in range(self._seeds(variant)):
                 keys.append(tuple(self._fitted(variant, number, fold) for fold in range(len(self.splits))))
             inner = self._fitted_inside(variant) if self.chosen.get(variant.role) else ()
         except Exception as error:  # whatever a part raises is this variant's failure alone
-            failure = str(error) if isinstance(error, MmfuseError) else f"{type(error).__name__}: {error}"
+            failure = in_words(error)
             self.watch(Notice(f"{variant.name} failed: {failure}", "warning"))
             self.study.speakers += [Speaker(name, variant.role, failure=failure) for name in variant.sources]
             return
@@ -148,39 +162,45 @@ class _Work:
             Speaker(name, variant.role, source, tuple(keys), inner=inner) for name, source in variant.sources.items()
         ]
 
+    def _seeds(self, variant: Variant) -> int:
+        return self.study.design.seeds if variant.seeded else 1
+
+    def _inner_splits(self) -> list[list[Split]]:
+        """By outer fold, the split of each inner one."""
+        return [
+            [inner_split(split, numbers, number) for number in range(int(numbers.max()) + 1)]
+            for split, numbers in zip(self.splits, self.inner, strict=True)
+        ]
+
     def _fitted_inside(self, variant: Variant) -> tuple[tuple[str, ...], ...]:
         """Fits a variant on the inner folds of each training part, or finds it; `test` is not looked at."""
         keys = []
-        for split, numbers in zip(self.splits, self.inner, strict=True):
-            count = int(numbers.max()) + 1
-            self.watch(Notice(f"{variant.name}: {count} inner folds of `train`, to choose by"))
-            splits = [inner_split(split, numbers, number) for number in range(count)]
+        for splits in self._inner_splits():
+            self.watch(Notice(f"{variant.name}: {len(splits)} inner folds of `train`, to choose by"))
             keys.append(tuple(self.shelf.fitted(variant.spec, variant.table, one) for one in splits))
         return tuple(keys)
 
     def _fitted(self, variant: Variant, number: int, fold: int) -> str:
-        plan = variant.spec.plan
-        spec = variant.spec.model_copy(update={"plan": plan.model_copy(update={"seed": plan.seed + number})})
+        spec = _seeded(variant.spec, number)
         many = [f"seed {number + 1} of {self.study.design.seeds}"] if self.study.design.seeds > 1 else []
         many += [f"fold {fold + 1} of {len(self.splits)}"] if len(self.splits) > 1 else []
-        before = self.shelf.fresh
         self.watch(Notice(": ".join([variant.name, ", ".join(many)]) if many else variant.name))
         key = self.shelf.fitted(spec, variant.table, self.splits[fold])
-        if self.shelf.fresh > before:
+        if key in self.shelf.fresh:
+            self.shelf.fresh.remove(key)
             scores = stored(self.study.folder, key)
             self.ledger.add(scores.take(scores.split == "test"), spec_digest(tree(spec.card) | tree(spec.plan)))
         return key
 
     def try_all(self, makers: Iterable[tuple[str, Callable[[], Sequence[Variant]]]]) -> None:
         """Adds what each maker gives; one that refuses is noted."""
+        found: list[Variant] = []
         for name, make in makers:
             try:
-                found = list(make())
+                found += make()
             except MmfuseError as error:
                 self.study.notes.append(f"{name}: left out; {error.faults[0].found}")
-                continue
-            for variant in found:
-                self.add(variant)
+        self.add_all(found)
 
     def add_outside(self, name: str, file: Path, cases: Cases) -> None:
         """Takes over predictions that were made elsewhere."""
@@ -189,6 +209,11 @@ class _Work:
         key = spec_digest({"cases": {}, "outside": name, "p": scores.sources[name].tolist()})[:32]
         put(self.study.folder, key, scores, {})
         self.study.speakers.append(Speaker(name, "outside", name, ((key,),), classes_only))
+
+
+def _seeded(spec: Spec, number: int) -> Spec:
+    """The spec with its seed `number` further."""
+    return spec.model_copy(update={"plan": spec.plan.model_copy(update={"seed": spec.plan.seed + number})})
 
 
 def _baselines(work: _Work, reference: Variant, catalog: Catalog) -> None:

@@ -12,9 +12,9 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,15 +22,17 @@ from mmfuse.building import tree
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
+from mmfuse.data.disk import held
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import RunError
+from mmfuse.errors import MmfuseError, PartError, RunError, SpecError, TableError
 from mmfuse.events import Watch
 from mmfuse.knobs import Part
 from mmfuse.pipeline import Pipeline
 from mmfuse.spec import Spec
 from mmfuse.study.designs import Split
 from mmfuse.toml import dump
+from mmfuse.work import Work, identity
 
 VARIANTS = "variants"
 SCORES = "scores.npz"
@@ -45,31 +47,85 @@ def spec_digest(spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class Fit(NamedTuple):
+    """What is to be fitted, and the key that it goes by."""
+
+    key: str
+    spec: Spec
+    cases: Cases
+    split: Split
+    folder: Path
+    """Of the table."""
+
+
+class FitError(Exception):
+    """One fit failed; its text says why."""
+
+
+def in_words(error: Exception) -> str:
+    """Why a fit failed."""
+    return str(error) if isinstance(error, MmfuseError | FitError) else f"{type(error).__name__}: {error}"
+
+
+class Workers(Protocol):
+    """Whoever carries fits out elsewhere, many at once (`elsewhere`)."""
+
+    def fit(self, fits: Sequence[Fit], folder: Path, watch: Watch) -> dict[str, str]:
+        """Carries them out; their scores then stand in the study's folder. Gives why those that failed did, by key."""
+
+
 class Shelf:
     """The fitted variants of a study's folder."""
 
-    def __init__(self, folder: Path, table: Table, root: Path, catalog: Catalog, device: str, watch: Watch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        table: Table,
+        root: Path,
+        catalog: Catalog,
+        device: str,
+        watch: Watch,
+        workers: Workers | None = None,
+    ) -> None:
         self.folder = folder
         self._table, self._root = table, root
-        self._catalog, self._device, self._watch = catalog, device, watch
-        self.fresh = 0
-        """How many were fitted here, not found."""
+        self._catalog, self._device, self._watch, self._workers = catalog, device, watch, workers
+        self.fresh: set[str] = set()
+        """Keys of what was fitted, not found, since they were last looked at."""
+        self._failed: dict[str, str] = {}
+
+    def fit_all(self, asked: Iterable[tuple[Spec, Table | None, Split]]) -> None:
+        """Has the workers fit what is new, if there are any. What fails, fails when it is asked for."""
+        if self._workers is None:
+            return
+        new: dict[str, Fit] = {}
+        for spec, table, split in asked:
+            try:
+                fit = self._fit(spec, table, split)
+            except MmfuseError:
+                continue
+            if not self._stands(fit.key):
+                new[fit.key] = fit
+        self._failed |= self._workers.fit(list(new.values()), self.folder, self._watch) if new else {}
+        self.fresh |= {key for key in new if self._stands(key)}
 
     def fitted(self, spec: Spec, table: Table | None, split: Split) -> str:
-        """The key of a spec on these cases; it is fitted first where it is new."""
-        cases = Cases(self._table if table is None else table, spec.card, self._root)
-        key = self._key(spec, cases, split)
-        if not (self.folder / VARIANTS / key / SCORES).is_file():
-            self.fresh += 1
-            self._fit(spec, cases, split, key)
-        return key
+        """The key of a spec on these cases; it is fitted first where it is new. Raises: FitError if it failed
+        elsewhere; whatever fitting raises."""
+        fit = self._fit(spec, table, split)
+        if fit.key in self._failed:
+            raise FitError(self._failed[fit.key])
+        if not self._stands(fit.key):
+            carry_out(fit, self.folder, self._catalog, self._device, self._watch)
+            self.fresh.add(fit.key)
+        return fit.key
 
-    def _fit(self, spec: Spec, cases: Cases, split: Split, key: str) -> None:
-        began = time.perf_counter()
-        pipeline = Pipeline(spec, catalog=self._catalog, device=self._device, watch=self._watch).fit(cases, split)
-        assert pipeline.scores is not None
-        about = {"seconds": round(time.perf_counter() - began, 2), "answer": pipeline.wiring.answer}
-        put(self.folder, key, pipeline.scores, {"spec.toml": dump(pipeline.spec), "about.json": json.dumps(about)})
+    def _fit(self, spec: Spec, table: Table | None, split: Split) -> Fit:
+        cases = Cases(self._table if table is None else table, spec.card, self._root)
+        return Fit(self._key(spec, cases, split), spec, cases, split, self._root)
+
+    def _stands(self, key: str) -> bool:
+        return (self.folder / VARIANTS / key / SCORES).is_file()
 
     def _key(self, spec: Spec, cases: Cases, split: Split) -> str:
         given = hashlib.sha256()
@@ -98,6 +154,39 @@ class Shelf:
         made = {(plugin.name, plugin.version, plugin.sha256) for plugin in self._catalog.plugins
                 if plugin.origin in origins}  # fmt: skip
         return [["mmfuse", importlib.metadata.version("mmfuse")], *map(list, sorted(made))]
+
+
+def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watch) -> None:
+    """Fits, and puts the scores on the shelf. What was interrupted goes on from where it was, unless another process is
+    at it."""
+    began, place = time.perf_counter(), folder / VARIANTS / fit.key
+    pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch)
+    about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, device)
+    with held(place.with_name(f".{fit.key}.lock")) as alone:
+        work = _half_done(place, about) if alone else None
+        try:
+            scores = pipeline.fit(fit.cases, fit.split, work=work).scores
+        except (SpecError, TableError, PartError):  # nothing of it will be of use
+            if work is not None:
+                work.remove()
+            raise
+        except BaseException:
+            if work is not None:
+                work.remove_if_empty()
+            raise
+        assert scores is not None
+        told = {"seconds": round(time.perf_counter() - began, 2), "answer": pipeline.wiring.answer}
+        put(folder, fit.key, scores, {"spec.toml": dump(pipeline.spec), "about.json": json.dumps(told)})
+        if work is not None:
+            work.remove()
+
+
+def _half_done(place: Path, about: Mapping[str, str]) -> Work:
+    try:
+        return Work.open(place, about, resume=True)
+    except RunError:  # of other versions, or broken
+        Work.beside(place).remove()
+        return Work.open(place, about, resume=True)
 
 
 def put(folder: Path, key: str, scores: ScoreTable, texts: Mapping[str, str]) -> None:

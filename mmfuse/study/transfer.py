@@ -33,7 +33,7 @@ from mmfuse.study.designs import Design, Split, blank_table
 from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.pooling import SPLIT, Domain, Pool, Tested, TestOn, differences, held_in, pooled
-from mmfuse.study.shelf import SCORES, VARIANTS, put, spec_digest, stored
+from mmfuse.study.shelf import SCORES, VARIANTS, Workers, put, spec_digest, stored
 from mmfuse.toml import load
 from mmfuse.wiring import wire
 
@@ -108,6 +108,7 @@ def transfer(
     catalog: Catalog | None = None,
     device: str = "auto",
     watch: Watch = silent,
+    workers: Workers | None = None,
 ) -> Transfer:
     """Fits the plans of `train` on its own cases and tests them on the cases of `test`: all of them, or those that its
     card calls `test`; beside it the own test cases of `train`, where it has some.
@@ -119,7 +120,7 @@ def transfer(
     if design.folds:
         raise SpecError("outer folds together with a second table", "the split of the card", "leave out --folds")
     result = Transfer(out)
-    work = _Work(result, design, catalog or Catalog(), device, watch, local_ids)
+    work = _Work(result, design, catalog or Catalog(), device, watch, workers, local_ids)
     cases, split = _learnt(train, watch)
     tested = held_in(train, cases.take(split != ""), test, on, local_ids=local_ids, watch=watch)
     work.row(train, cases, split, [tested])
@@ -137,6 +138,7 @@ def across(
     catalog: Catalog | None = None,
     device: str = "auto",
     watch: Watch = silent,
+    workers: Workers | None = None,
 ) -> Transfer:
     """Fits and tests the plans within each table, and tests what was fitted for one on the `test` cases (or all) of
     every other with the same labels and modalities.
@@ -145,7 +147,7 @@ def across(
     """
     _check(domains, design)
     result = Transfer(out)
-    work = _Work(result, design, catalog or Catalog(), device, watch, local_ids)
+    work = _Work(result, design, catalog or Catalog(), device, watch, workers, local_ids)
     for domain in domains:
         try:
             cases, split = _learnt(domain, watch)
@@ -187,10 +189,17 @@ class _Work:
     """Fits the plans of one table after the other, and writes down what came of each pair."""
 
     def __init__(
-        self, result: Transfer, design: Design, catalog: Catalog, device: str, watch: Watch, local_ids: bool
+        self,
+        result: Transfer,
+        design: Design,
+        catalog: Catalog,
+        device: str,
+        watch: Watch,
+        workers: Workers | None,
+        local_ids: bool,
     ) -> None:
         self.result, self.design, self.catalog, self.device, self.watch = result, design, catalog, device, watch
-        self.local_ids = local_ids
+        self.workers, self.local_ids = workers, local_ids
         self.ledger = Ledger()
 
     def others(self, here: Domain, learnt: Cases, domains: Sequence[Domain], on: TestOn) -> list[Tested]:
@@ -246,7 +255,7 @@ class _Work:
         self.watch(Notice(f"learning on {here.name}"))
         study = compare(
             variants, table, card, here.root, self.result.folder / folder, design,
-            catalog=self.catalog, device=self.device, watch=self.watch,
+            catalog=self.catalog, device=self.device, watch=self.watch, workers=self.workers,
         )  # fmt: skip
         study.speakers += [Speaker(name, "variant", failure=why) for name, why in here.refused.items()]
         if here.refused:
