@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
 FOLDERS := $(PLUGINS:%=-e %)
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all bench lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/mmfuse demo
@@ -17,6 +17,13 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest tests -m "slow or not slow"
 	@for plugin in $(PLUGINS); do $(BIN)/python -m pytest $$plugin/tests -m "slow or not slow" || exit 1; done
+
+# Figures of docs/benchmarks.md: about an hour on two idle cores. What reads photographs and weights needs MMFUSE_DATA and MMFUSE_WEIGHTS.
+bench: $(VENV)/.installed
+	@for name in metrics_speed ranks kills; do echo "$$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@echo million; $(BIN)/python benchmarks/million.py 10000 100000
+	@if [ -z "$$MMFUSE_DATA" ] || [ -z "$$MMFUSE_WEIGHTS" ]; then echo "finetune, frozen, fusions: left out, MMFUSE_DATA and MMFUSE_WEIGHTS are not set"; else \
+		for name in finetune frozen fusions; do echo "$$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done; fi
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

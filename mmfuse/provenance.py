@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
+from mmfuse.data.inputs import KEY
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, Watch
 from mmfuse.spec import Spec
@@ -29,27 +31,29 @@ Seen = dict[str, NDArray[Any]]
 
 def digest_ids(ids: NDArray[Any]) -> NDArray[Any]:
     """(n,) digests of case ids."""
-    return np.array([hashlib.blake2b(f"id/{name}".encode(), digest_size=16).hexdigest() for name in ids], dtype="U32")
+    digests = (hashlib.blake2b(f"id/{name}".encode(), digest_size=16).hexdigest() for name in ids)
+    return np.fromiter(digests, KEY, len(ids))
 
 
 def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
     """Digests of the content of every image file of these cases, sorted."""
-    found: set[str] = set()
-    rows = cases.rows(index)
-    for modality in cases.card.modalities.values():
-        if modality.is_image:
-            alone, _ = rows.apart(modality.columns)
-            for column in modality.columns:
-                paths = [path for path in alone.paths(column) if path is not None]
-                found.update(key for key in content_keys(paths) if key)
-    return np.array(sorted(found), dtype="U64")
+    found = [np.zeros(0, KEY)]
+    for part in in_chunks(len(index)):
+        rows = cases.rows(index[part])
+        for modality in cases.card.modalities.values():
+            if modality.is_image:
+                alone, _ = rows.apart(modality.columns)
+                for column in modality.columns:
+                    paths = [path for path in alone.paths(column) if path is not None]
+                    found.append(np.array([key for key in content_keys(paths) if key], dtype=KEY))
+    return np.unique(np.concatenate(found))
 
 
 def read_seen(run: Path) -> Seen:
     """A run's `seen.npz`. Raises: RunError if it cannot be read."""
     try:
         with np.load(run / SEEN, allow_pickle=False) as file:
-            return {name: file[name] for name in ("ids", "images", "images_unlabelled")}
+            return {name: file[name].astype(KEY) for name in ("ids", "images", "images_unlabelled")}
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         expected = "what the run's weights have seen"
         raise RunError(f"cannot be read: {error}", expected, "name a whole run", str(run / SEEN)) from error
@@ -63,7 +67,7 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
     """
     learnt = np.flatnonzero((split == "train") | (split == "valid"))
     held_out = np.flatnonzero(split == "test")
-    ids, images, unlabelled = digest_ids(cases.ids[learnt]), digest_images(cases, learnt), np.array([], dtype="U64")
+    ids, images, unlabelled = digest_ids(cases.ids[learnt]), digest_images(cases, learnt), np.array([], dtype=KEY)
     own = images
     for run in _runs(spec, wiring):
         seen = read_seen(run)
@@ -87,7 +91,7 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
 def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any]) -> Seen:
     """What weights will have seen that learn from these cases without their labels, and from all that the runs they
     start from have."""
-    none = np.array([], dtype="U64")
+    none = np.array([], dtype=KEY)
     seen: Seen = {"ids": none, "images": none, "images_unlabelled": digest_images(cases, index)}
     for run in _runs(spec, wiring):
         before = read_seen(run)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.contents import MEMORY
 from mmfuse.data.disk import cache_root, clearly, private_folder, reading, transaction
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import RunError
 
 __all__ = ["Store", "cache_root", "cache_size", "clear_cache"]
@@ -38,6 +39,8 @@ _BATCH_SECONDS = 2.0
 
 Array = NDArray[Any]
 Slots = NDArray[np.int64]
+Keys = Sequence[str] | NDArray[np.bytes_]
+"""ASCII, as long as they like."""
 Made = Iterable[tuple[Sequence[int], Array]]
 Several = Iterable[tuple[Sequence[int], Sequence[Array]]]
 
@@ -109,13 +112,13 @@ class Store:
         with clearly(self.folder), reading(self.folder / _INDEX) as database:
             return int(database.execute("SELECT count(*) FROM rows").fetchone()[0])
 
-    def get(self, keys: Sequence[str], make: Callable[[list[int]], Made]) -> Slots:
+    def get(self, keys: Keys, make: Callable[[list[int]], Made]) -> Slots:
         """(n,) the slot of each key, -1 where there is none; `take` reads slots.
 
-        If any rows are missing, `make` is called once with their positions in `keys` (the first of equal keys; never
-        the empty key, which stands for an absent case). It yields (positions, (len(positions), *shape) array), as
-        large or small as it likes; a position that it does not yield stays without a row. Rows are committed as they
-        come, so that what was made before a failure is kept.
+        If any rows are missing, `make` is called with their positions in `keys` (the first of equal keys; never the
+        empty key, which stands for an absent case): once or, of very many keys, for one part of them after the other.
+        It yields (positions, (len(positions), *shape) array), as large or small as it likes; a position that it does
+        not yield stays without a row. Rows are committed as they come, so that what was made before a failure is kept.
 
         Raises: RunError if the disk is full or refuses; whatever `make` raises.
         """
@@ -214,22 +217,35 @@ class Store:
             raise ValueError(f"rows of {rows.shape} {rows.dtype} were made where {expected} was expected")
 
 
-def get_together(stores: Sequence[Store], keys: Sequence[str], make: Callable[[list[int]], Several]) -> list[Slots]:
+def get_together(stores: Sequence[Store], keys: Keys, make: Callable[[list[int]], Several]) -> list[Slots]:
     """`Store.get` of several stores whose rows are made together: `make` is asked for what any of them lacks and yields
-    (positions, an array for each store)."""
+    (positions, an array for each store). Of very many keys it is asked for a part after the other."""
+    given = np.asarray(keys, dtype=np.bytes_)
+    out = [np.full(len(given), -1, dtype=np.int64) for _ in stores]
+    for part in in_chunks(len(given)):
+        words = given[part].astype(np.str_).tolist()
+        for slots, found in zip(out, _get_some(stores, words, part.start, make), strict=True):
+            slots[part] = found
+    return out
+
+
+def _get_some(
+    stores: Sequence[Store], keys: list[str], start: int, make: Callable[[list[int]], Several]
+) -> list[list[int]]:
+    """The slots of these keys, the first of which stands at `start`."""
     first: dict[str, int] = {}
-    for position, key in enumerate(keys):
+    for position, key in enumerate(keys, start):
         if key:
             first.setdefault(key, position)
     found = [store._found(list(first)) for store in stores]
     missing = [position for key, position in first.items() if not all(key in slots for slots in found)]
     if missing:
         for pieces in _batches(stores, make(missing)):
-            named = [([keys[position] for position in some], arrays) for some, arrays in pieces]
+            named = [([keys[position - start] for position in some], arrays) for some, arrays in pieces]
             for i, store in enumerate(stores):
                 with clearly(store.folder):
                     found[i] |= store._write([(some, arrays[i]) for some, arrays in named])
-    return [np.array([slots.get(key, -1) for key in keys], dtype=np.int64) for slots in found]
+    return [[slots.get(key, -1) for key in keys] for slots in found]
 
 
 def _batches(stores: Sequence[Store], made: Several) -> Iterator[list[tuple[Sequence[int], Sequence[Array]]]]:

@@ -6,6 +6,7 @@ of cases. What the reader calls absent is absent; nothing here knows what a read
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cache import Made, Store
+from mmfuse.data.cache import Keys, Made, Store
 from mmfuse.data.cases import Cases, Rows
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.weighing import case_weights
-from mmfuse.data.workers import in_threads
+from mmfuse.data.workers import in_chunks, in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
 from mmfuse.labels import Ints
@@ -32,6 +33,8 @@ _CHUNK_BYTES = 64 * 2**20
 _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
 _NO_CONTENT = "no content: "
+KEY = "S32"
+"""How keys of content are held: 32 bytes a case."""
 
 
 class Block:
@@ -41,15 +44,15 @@ class Block:
         self,
         shape: Sequence[int],
         dtype: Any,  # noqa: ANN401  # whatever NumPy takes as a dtype
-        keys: Sequence[str] | NDArray[np.str_],
+        keys: Keys,
         gather: Callable[[NDArray[np.int64]], Array],
     ) -> None:
         self.shape = tuple(shape)
         """Of one case."""
         self.dtype = np.dtype(dtype)
-        self.keys: NDArray[np.str_] = np.array(keys, dtype=np.str_).reshape(-1)
+        self.keys: NDArray[np.bytes_] = np.array(keys, dtype=np.bytes_).reshape(-1)
         """(n,) a key of each case's content; empty where it is absent."""
-        self.present: NDArray[np.bool_] = self.keys != ""
+        self.present: NDArray[np.bool_] = self.keys != b""
         """(n,) which rows are."""
         self.there = self.present
         """(cases,) whether a case has any row."""
@@ -64,13 +67,14 @@ class Block:
         held = np.array(array)
         held[~there] = 0
         about = f"{held.dtype.str} {held.shape[1:]} ".encode()
-        keys = [content_key(about + row.tobytes()) if here else "" for row, here in zip(held, there, strict=True)]
+        keys = np.zeros(len(held), KEY)
+        keys[there] = np.fromiter((content_key(about + held[i].tobytes()) for i in np.flatnonzero(there)), KEY)
         return cls(held.shape[1:], held.dtype, keys, lambda index: held[index])
 
     @classmethod
-    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Sequence[str]) -> Block:
+    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Keys) -> Block:
         """A block of rows in a store. A slot of -1 is an absent case, whatever its key."""
-        known = [key if slot >= 0 else "" for key, slot in zip(keys, slots.tolist(), strict=True)]
+        known = np.where(slots >= 0, np.asarray(keys, dtype=np.bytes_), b"")
         return cls(store.shape, store.dtype, known, lambda index: store.take(slots[index]))
 
     def places(self, index: Ints) -> tuple[Ints, Ints | None]:
@@ -117,9 +121,10 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
     for name, reader in readers.items():
         try:
             apart = reader.apart(rows)
-            given = (name, reader, rows if apart is None else apart[0])
-            files = reader.files(given[2])
-            block = _from_files(*given, files, watch) if files else _from_rows(*given, watch)
+            given = rows if apart is None else apart[0]
+            first = next(in_chunks(len(given)))
+            read = _from_files if reader.files(given.take(np.arange(len(given))[first])) else _from_rows
+            block = read(name, reader, given, watch)
             blocks[name] = block if apart is None else Sets(block, apart[1], len(rows))
         except TableError as error:
             faults.extend(error.faults)
@@ -172,32 +177,72 @@ def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     return Block.memory(values, present)
 
 
-def _from_files(name: str, reader: Reader, rows: Rows, files: Sequence[Path | None], watch: Watch) -> Block:
-    if len(files) != len(rows):
-        raise PartError(f"the reader of '{name}' gave {len(files)} files for {len(rows)} rows", "one (or None) a row")
-    paths = [path for path in files if path is not None]
-    by_path = dict(zip(paths, content_keys(paths, watch, f"the files of {name}"), strict=True))
-    # A file that cannot even be opened has no content to be kept under: the store asks for it each time, in vain.
-    keys = ["" if path is None else by_path[path] or f"{_NO_CONTENT}{path}" for path in files]
-    unreadable: set[str] = set()
+def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
+    """A chunk of rows after the other: what is held for each is a slot and a key."""
     store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
+    keys, slots, faults = np.zeros(len(rows), KEY), np.full(len(rows), -1, dtype=np.int64), Faults()
+    unreadable: list[int] = []
+    files = 0
+    for part in in_chunks(len(rows)):
+        some = np.arange(len(rows))[part]
+        try:
+            found = _Files(name, reader, rows.take(some), watch)
+            slots[part] = found.slots(store)
+        except TableError as error:
+            faults.extend(error.faults)
+            if len(faults) >= _FAULTS:
+                if part.stop < len(rows):
+                    faults.add("", f"reading stopped after {part.stop} of {len(rows)} files; there may be more faults")
+                break
+            continue
+        keys[part] = np.where(slots[part] >= 0, np.array(found.keys, dtype=np.bytes_), b"")
+        unreadable += some[found.unreadable()].tolist()
+        files += found.count
+    faults.raise_as(TableError)
+    if unreadable:
+        text = f"{name}: {len(unreadable)} of {files} files cannot be read and count as absent, the first in"
+        watch(Notice(f"{text} {rows.where(unreadable[0])}; `mmfuse check` says which and why", "warning"))
+    return Block.stored(store, slots, keys)
 
-    def make(positions: Sequence[int]) -> Made:
-        for some, values, present in _decoded(name, reader, rows, positions, watch):
+
+class _Files:
+    """The files of some rows, by their content."""
+
+    def __init__(self, name: str, reader: Reader, rows: Rows, watch: Watch) -> None:
+        self._name, self._reader, self._rows, self._watch = name, reader, rows, watch
+        self._files = files = reader.files(rows)
+        if len(files) != len(rows):
+            found = f"the reader of '{name}' gave {len(files)} files for {len(rows)} rows"
+            raise PartError(found, "one (or None) a row")
+        paths = [path for path in files if path is not None]
+        self.count = len(paths)
+        by_path = dict(zip(paths, content_keys(paths, watch, f"the files of {name}"), strict=True))
+        # A file that cannot even be opened has no content to be kept under: the store asks for it each time, in vain.
+        self.keys = ["" if path is None else by_path[path] or _no_content(path) for path in files]
+        self._unreadable: set[str] = set()
+
+    def slots(self, store: Store) -> NDArray[np.int64]:
+        """Where each lies in the store; it is decoded first where it is new. Raises: TableError."""
+        return store.get(self.keys, self._make)
+
+    def unreadable(self) -> list[int]:
+        """The positions of those that could not be read."""
+        return [i for i, key in enumerate(self.keys) if key in self._unreadable]
+
+    def _make(self, positions: Sequence[int]) -> Made:
+        for some, values, present in _decoded(self._name, self._reader, self._rows, positions, self._watch):
             read = [position for position, here in zip(some, present, strict=True) if here]
-            unreadable.update(keys[position] for position in some if position not in read)
-            late = [position for position in read if keys[position].startswith(_NO_CONTENT)]
+            self._unreadable.update(self.keys[position] for position in some if position not in read)
+            late = [position for position in read if self.keys[position].startswith(_NO_CONTENT)]
             if late:
-                where = rows.where(late[0])
-                raise TableError(f"{files[late[0]]} came while files were read", "files at rest", "run again", where)
+                where = self._rows.where(late[0])
+                found = f"{self._files[late[0]]} came while files were read"
+                raise TableError(found, "files at rest", "run again", where)
             yield read, values if present.all() else values[present]
 
-    slots = store.get(keys, make)
-    if unreadable:
-        absent = [i for i, key in enumerate(keys) if key in unreadable]
-        text = f"{name}: {len(absent)} of {len(paths)} files cannot be read and count as absent, the first in"
-        watch(Notice(f"{text} {rows.where(absent[0])}; `mmfuse check` says which and why", "warning"))
-    return Block.stored(store, slots, keys)
+
+def _no_content(path: Path) -> str:
+    return f"{_NO_CONTENT}{content_key(os.fsencode(path))}"
 
 
 def _decoded(

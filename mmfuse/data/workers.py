@@ -20,6 +20,15 @@ def processors() -> int:
         return os.cpu_count() or 1
 
 
+CHUNK = 2**15
+"""Cases that are looked at together where something is held for each of them."""
+
+
+def in_chunks(count: int) -> Iterator[slice]:
+    """0 … count in pieces of CHUNK; one that is empty for none."""
+    yield from (slice(start, min(start + CHUNK, count)) for start in range(0, max(count, 1), CHUNK))
+
+
 def in_threads(work: Callable[[Given], Made], pieces: Iterable[Given]) -> Iterator[Made]:
     """`work` of each piece, in order; at most two pieces a processor are under way or waiting to be taken.
 

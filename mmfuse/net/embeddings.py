@@ -58,7 +58,7 @@ def frozen_features(
     A row is known by its content: features are found in the cache or put there, and read from it when they are asked
     for.
     """
-    shapes, keys = level_shapes(flow), sight.keys(block.keys.tolist())
+    shapes, keys = level_shapes(flow), sight.keys(block.keys)
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
         meter = Meter(watch, f"features of {what}{sight.words}", len(positions))
@@ -70,8 +70,9 @@ def frozen_features(
     fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
     stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
     if joined()[1] > 1:  # each process puts its share there, and then all read all
-        own = {*range(len(keys))[share(len(keys))]}
-        get_together(stores, [key if position in own else "" for position, key in enumerate(keys)], compute)
+        own = np.zeros_like(keys)
+        own[share(len(keys))] = keys[share(len(keys))]
+        get_together(stores, own, compute)
         wait()
     slots = get_together(stores, keys, compute)
     return {level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)}

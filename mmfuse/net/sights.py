@@ -43,9 +43,9 @@ class Sight(nn.Module):
         """All that decides it, beside the case."""
         return self.name
 
-    def keys(self, contents: Sequence[str]) -> list[str]:
+    def keys(self, contents: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
         """(copies × cases) a key of each look at each case, from keys of its content (empty: absent)."""
-        return list(contents)
+        return contents
 
     def forward(self, images: Tensor, positions: Positions) -> Tensor:
         """(batch, …) → the same shape, or its height and width exchanged."""
@@ -75,14 +75,16 @@ class FixedDraws(Sight):
         """The augmentations in order."""
         return f"{DRAWS} {self._about}"
 
-    def keys(self, contents: Sequence[str]) -> list[str]:
+    def keys(self, contents: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
         """Of the content, the draw's number and the case; empty for cases that nothing is learnt from."""
         marks = [hashlib.blake2b(one.encode(), digest_size=12).hexdigest() for one in self._ids]
-        return [
+        words = contents.astype(np.str_).tolist()
+        found = [
             f"{content} {number} {mark}" if content and wanted else ""
             for number in range(self.copies)
-            for content, mark, wanted in zip(contents, marks, self._learns, strict=True)
+            for content, mark, wanted in zip(words, marks, self._learns, strict=True)
         ]
+        return np.array(found, dtype=np.bytes_)
 
     def forward(self, images: Tensor, positions: Positions) -> Tensor:
         """Each image under its draw, line after line."""

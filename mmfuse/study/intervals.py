@@ -25,7 +25,7 @@ from mmfuse.study.resampling import (
     Support,
     bootstrap_weights,
     check_words,
-    jackknife_weights,
+    leaving_out,
     one_class_folds,
     sample,
     support_of,
@@ -200,7 +200,7 @@ def interval(
     chosen = sample(table, on, within)
     p = chosen.table.probabilities(source)
     figures = chosen.figure(metric, p)
-    left_out = chosen.overall(metric, p, chosen.figure(metric, p, jackknife_weights(chosen.table.groups)), label)
+    left_out = chosen.overall(metric, p, chosen.figure(metric, p, leaving_out(chosen.table.groups)), label)
 
     def drawn() -> Floats:
         weight = bootstrap_weights(chosen.table.groups, replicates, seed)
@@ -231,7 +231,7 @@ def intervals(
     for metric in metrics:
         check_words(table, metric, [], "")
     chosen = sample(table, on, within)
-    weight = np.concatenate([np.ones((1, len(chosen.table))), jackknife_weights(chosen.table.groups)])
+    weight = leaving_out(chosen.table.groups, whole=True)
     out: dict[str, dict[str, dict[str, Interval]]] = {}
     for source in table.sources:
         p = chosen.table.probabilities(source)

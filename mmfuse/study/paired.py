@@ -30,11 +30,12 @@ from mmfuse.study.intervals import (
     tail_bound,
 )
 from mmfuse.study.resampling import (
+    Resamples,
     Sample,
     Support,
     bootstrap_weights,
     check_words,
-    jackknife_weights,
+    leaving_out,
     one_class_folds,
     sample,
     support_of,
@@ -83,7 +84,7 @@ class Pair(NamedTuple):
     support: Support
     value: float
 
-    def gaps(self, weight: Floats) -> Floats:
+    def gaps(self, weight: Floats | Resamples) -> Floats:
         """(replicates,) differences under weights of cases."""
         one, other = (self.sample.figure(self.metric, p, weight) for p in (self.one, self.other))
         return self.sample.overall(self.metric, self.one, one - other, self.label)
@@ -163,7 +164,7 @@ def _resampled(pair: Pair, method: str, made: Callable[[Floats], Tested]) -> Dif
         return _no_interval(pair, "undefined: too few cases, or only one class")
     if pair.support.fewest < FEWEST_GROUPS:
         return _no_interval(pair)
-    left_out = pair.gaps(jackknife_weights(pair.sample.table.groups))
+    left_out = pair.gaps(leaving_out(pair.sample.table.groups))
     if np.isnan(left_out).any():
         return _no_interval(pair, "undefined without one of the groups")
     if standard_error(left_out) >= _SAME:

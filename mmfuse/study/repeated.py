@@ -20,12 +20,15 @@ from mmfuse.metrics import Wanted
 from mmfuse.seeds import generator
 from mmfuse.study.intervals import FEWEST_GROUPS, LEVEL, PLAIN, Interval, Scale, interval, scale_of, standard_error
 from mmfuse.study.paired import Difference, paired_difference
-from mmfuse.study.resampling import Sample, bootstrap_weights, jackknife_weights, sample
+from mmfuse.study.resampling import Resamples, Sample, bootstrap_weights, leaving_out, sample
 
 TWO_LEVELS = "two-level bootstrap"
 """Groups of cases, then seeds."""
 
 One = TypeVar("One", Interval, Difference)
+Weight = Floats | Resamples | None
+Figures = Callable[[Weight], Floats]
+"""Under weights of cases, (seeds, replicates)."""
 
 
 def over_seeds(
@@ -50,7 +53,7 @@ def over_seeds(
     samples = _same_cases(tables, on, within)
     singles = [interval(table, source, metric=metric, on=on, label=label, within=within) for table in tables]
 
-    def figures(weight: Floats | None) -> Floats:
+    def figures(weight: Weight) -> Floats:
         return np.stack([_figure(one, source, metric, label, weight) for one in samples])
 
     return _combined(singles, samples, figures, scale_of(metric), replicates, seed)
@@ -80,7 +83,7 @@ def difference_over_seeds(
         paired_difference(table, one, other, metric=metric, on=on, label=label, within=within) for table in tables
     ]
 
-    def figures(weight: Floats | None) -> Floats:
+    def figures(weight: Weight) -> Floats:
         return np.stack([_gap(single, one, other, metric, label, weight) for single in samples])
 
     made = _combined(singles, samples, figures, PLAIN, replicates, seed)
@@ -95,7 +98,7 @@ def difference_over_seeds(
 def _combined(
     singles: Sequence[One],
     samples: Sequence[Sample],
-    figures: Callable[[Floats | None], Floats],
+    figures: Figures,
     scale: Scale,
     replicates: int,
     seed: int,
@@ -117,12 +120,12 @@ def _combined(
     return replace(widest, value=made.value, covers=made.covers, note=made.note)
 
 
-def _figure(chosen: Sample, source: str, metric: Wanted, label: str, weight: Floats | None) -> Floats:
+def _figure(chosen: Sample, source: str, metric: Wanted, label: str, weight: Weight) -> Floats:
     p = chosen.table.probabilities(source)
     return chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
 
 
-def _gap(chosen: Sample, one: str, other: str, metric: Wanted, label: str, weight: Floats | None) -> Floats:
+def _gap(chosen: Sample, one: str, other: str, metric: Wanted, label: str, weight: Weight) -> Floats:
     first, second = chosen.table.probabilities(one), chosen.table.probabilities(other)
     silent = np.isnan(first) | np.isnan(second)
     first, second = np.where(silent, np.nan, first), np.where(silent, np.nan, second)
@@ -155,14 +158,14 @@ def _same_cases(tables: Sequence[ScoreTable], on: str, within: Sequence[int] | I
     return out
 
 
-def _spread(figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale) -> tuple[float, float, float]:
+def _spread(figures: Figures, chosen: Sample, scale: Scale) -> tuple[float, float, float]:
     """Standard error of the mean over seeds, on a scale, its degrees of freedom (Satterthwaite 1946), and the standard
     deviation of seeds as the metric has it.
 
     The variance over groups is the jackknife's. That over seeds is the spread of their figures less what the choice of
     groups adds to that spread, since networks of two seeds err on different cases: it is in the former already.
     """
-    own, left_out = figures(None)[:, 0], figures(jackknife_weights(chosen.table.groups))
+    own, left_out = figures(None)[:, 0], figures(leaving_out(chosen.table.groups))
     of_seeds = _between(own, left_out)
     if own.min() > scale.least and own.max() < scale.most:  # a seed at the end of the range is infinitely far there
         own, left_out = scale.forward(own), scale.forward(left_out)
@@ -183,9 +186,7 @@ def _between(own: Floats, left_out: Floats) -> float:
     return max(0.0, float(own.var(ddof=1)) - shared)
 
 
-def _two_levels(
-    figures: Callable[[Floats | None], Floats], chosen: Sample, scale: Scale, replicates: int, seed: int
-) -> tuple[float, float]:
+def _two_levels(figures: Figures, chosen: Sample, scale: Scale, replicates: int, seed: int) -> tuple[float, float]:
     error, freedom, of_seeds = _spread(figures, chosen, scale)
     if error < 1e-9 or not np.isfinite(error):
         return np.nan, np.nan

@@ -6,7 +6,7 @@ make every interval too narrow. Metrics are vectorised over replicates of weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from mmfuse.seeds import generator
 
 BLOCKS = 400
 """Beyond so many groups the jackknife leaves out blocks of groups, so that its cost grows no further."""
+
+AT_ONCE = 2**23
+"""Weights that are held together."""
 
 Flags = NDArray[np.bool_]
 
@@ -47,12 +50,33 @@ def jackknife_weights(groups: NDArray[np.str_], seed: int = 0) -> Floats:
     Beyond 400 groups each row leaves out one of 400 blocks of groups, drawn at random and as equal in number as can be
     (the delete-a-group jackknife: Kott, J. Official Statistics 17, 2001).
     """
+    return leaving_out(groups, seed).made(slice(None))
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Weights (replicates, cases) that are made a few rows at a time: all of them, of a million cases, would be
+    gigabytes."""
+
+    count: int
+    made: Callable[[slice], Floats]
+    """Rows of them."""
+
+    def parts(self, cases: int) -> Iterator[Floats]:
+        """All rows, as many at once as take 64 MB."""
+        step = max(1, AT_ONCE // max(cases, 1))
+        yield from (self.made(slice(start, start + step)) for start in range(0, self.count, step))
+
+
+def leaving_out(groups: NDArray[np.str_], seed: int = 0, *, whole: bool = False) -> Resamples:
+    """The weights of `jackknife_weights`; with `whole` a first row that leaves out none."""
     names, member = np.unique(groups, return_inverse=True)
     blocks = min(len(names), BLOCKS)
     block = np.arange(len(names)) % blocks
     if len(names) > BLOCKS:
         block = generator(seed, "jackknife").permutation(block)
-    return (np.arange(blocks)[:, None] != block[member]).astype(float)
+    left_out, of = np.arange(-1 if whole else 0, blocks), block[member]
+    return Resamples(len(left_out), lambda rows: (left_out[rows, None] != of).astype(float))
 
 
 _REST_ON: Mapping[str, Callable[[Flags, Flags], Flags]] = {
@@ -97,12 +121,15 @@ class Sample:
     def labels(self) -> Labels:
         return self.table.labels
 
-    def figure(self, metric: Wanted, p: Floats, weight: Floats | None = None) -> Floats:
+    def figure(self, metric: Wanted, p: Floats, weight: Floats | Resamples | None = None) -> Floats:
         """(replicates, labels) of a metric, as evaluations show it; (replicates, 1) where it is one of all labels.
 
         Over several folds a metric that ranks compares cases of the same fold alone.
         """
-        return asked(metric).score(p, self.table.targets, self.labels, weight, self.strata)
+        score, given = asked(metric).score, (p, self.table.targets, self.labels)
+        if isinstance(weight, Resamples):
+            return np.concatenate([score(*given, part, self.strata) for part in weight.parts(len(p))])
+        return score(*given, weight, self.strata)
 
     def overall(self, metric: Wanted, p: Floats, figures: Floats, label: str) -> Floats:
         """(replicates, labels) of `figure` → (replicates,): of one label, or their mean as evaluations take it."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmfuse.data import workers
 from mmfuse.data.cache import Store
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key
@@ -29,6 +30,11 @@ OPENED: list[str] = []
 @pytest.fixture(autouse=True)
 def nothing_opened():
     OPENED.clear()
+
+
+@pytest.fixture(autouse=True, params=[workers.CHUNK, 2], ids=["all at once", "two at a time"])
+def chunk(request, monkeypatch):
+    monkeypatch.setattr(workers, "CHUNK", request.param)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,8 +125,8 @@ def test_each_case_gets_its_file_and_each_content_is_decoded_once(tmp_path):
     assert block.present.tolist() == [True, True, False, True, True]
     assert block.take([0, 1, 2, 3, 4])[:, 0, 0].tolist() == [2, 1, 0, 2, 1]
     assert block.take(np.array([4, 2, 0]))[:, 1, 2].tolist() == [1, 0, 2]
-    assert block.keys[1] == block.keys[4] == content_key(b"1")
-    assert block.keys[2] == ""
+    assert block.keys[1] == block.keys[4] == content_key(b"1").encode()
+    assert block.keys[2] == b""
     assert block.take([0, 1]).flags.c_contiguous
 
 
@@ -183,7 +189,7 @@ def test_unreadable_files_may_count_as_absent_and_are_told(tmp_path):
     events = []
     block = read(NumberReader(absent=True), cases, events.append)
     assert block.present.tolist() == [False, True, False, False, False]
-    assert block.keys.tolist() == ["", content_key(b"1"), "", "", ""]
+    assert block.keys.tolist() == [b"", content_key(b"1").encode(), b"", b"", b""]
     assert block.take([0, 1, 2])[:, 0, 0].tolist() == [0, 1, 0]
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert notice.level == "warning"
@@ -199,7 +205,8 @@ def test_progress_ends_with_all(tmp_path):
     write(tmp_path, **{f"f{i}": i for i in range(40)})
     events = []
     read(NumberReader(), cases_of(tmp_path, {"path": [f"f{i}" for i in range(40)]}), events.append)
-    assert events[-1] == Progress("decoding m", 40, 40)
+    part = min(40, workers.CHUNK)
+    assert events[-1] == Progress("decoding m", part, part)
 
 
 def test_columns_are_read_into_memory(tmp_path):
@@ -208,7 +215,7 @@ def test_columns_are_read_into_memory(tmp_path):
     assert block.present.tolist() == [True, False, True, True]
     assert block.take([0, 1, 2]).tolist() == [[1.5, 1.5], [0, 0], [2, 2]]
     assert block.keys[0] == block.keys[3] != block.keys[2]
-    assert block.keys[1] == ""
+    assert block.keys[1] == b""
     assert block.take([]).shape == (0, 2)
 
 
