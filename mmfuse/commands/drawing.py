@@ -126,6 +126,8 @@ def matrix_of(key: str, matrix: NDArray[np.floating], labels: Labels, case: str)
     ax.set_axis_on()
     _name_ticks(ax.set_xticks, columns, labels, rotation=60)
     _name_ticks(ax.set_yticks, rows, labels)
+    ax.set_xlabel("looked at", fontsize=8)
+    ax.set_ylabel("looks", fontsize=8)
     _words(ax, f"{key} of case {case}", "")
     return _png(figure)
 

@@ -241,12 +241,14 @@ def _read_ids(table: Table, column: str, faults: Faults) -> NDArray[np.str_]:
     empty = [row for row, word in zip(table.rows, words, strict=True) if word is None]
     if empty:
         faults.add(where, f"no id in rows {named(empty)}", "an id in every row", "number the cases, or drop the rows")
-    places: dict[str, list[int]] = {}
-    for row, word in zip(table.rows, words, strict=True):
-        if word is not None:
-            places.setdefault(word, []).append(row)
-    repeated = {word: rows for word, rows in places.items() if len(rows) > 1}
-    if repeated:
+    ids = np.array([str(row) if word is None else word for row, word in zip(table.rows, words, strict=True)], np.str_)
+    told, times = np.unique(ids[[word is not None for word in words]], return_counts=True)
+    if (times > 1).any():
+        repeated: dict[str, list[int]] = {}
+        again = np.isin(ids, told[times > 1])
+        for row, word in zip(table.rows[again], words[again], strict=True):
+            if word is not None:
+                repeated.setdefault(word, []).append(row)
         shown = [f"'{word}' in rows {named(rows)}" for word, rows in repeated.items()]
         more = f"; and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
         faults.add(
@@ -255,9 +257,7 @@ def _read_ids(table: Table, column: str, faults: Faults) -> NDArray[np.str_]:
             "one row a case",
             "name another column as `id`, or make one row of each case (a modality a column)",
         )
-    return np.array(
-        [str(row) if word is None else word for row, word in zip(table.rows, words, strict=True)], dtype=np.str_
-    )
+    return ids
 
 
 def _read_groups(
