@@ -26,6 +26,10 @@ from mmfuse.study.designs import Split
 from mmfuse.study.shelf import Fit, Workers, carry_out, in_words
 from mmfuse.toml import dump, load
 
+ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""At 0 Ray begins no cluster that others could join, and listens on the loopback address: on any system, whatever its
+name says."""
+
 TRIES = 3
 """Of a fit whose worker died."""
 
@@ -39,16 +43,19 @@ class RayWorkers:
 
     @contextmanager
     def at_work(self) -> Iterator[Workers]:
-        """The cluster is joined, or begun and ended with this; nothing listens beyond this machine in the second case.
+        """The cluster is joined, or begun and ended with this; one that is begun listens on the loopback address alone
+        (where Ray was not imported before).
 
         Raises: SpecError without Ray; RunError where there is no cluster at the address.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
+        if not self._address:
+            os.environ.setdefault(ALONE, "0")
         try:
             import ray
         except ImportError as error:
             raise SpecError("Ray is not installed", "the extra `ray`", "pip install 'mmfuse[ray]'", "--on") from error
-        begun = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        begun = {"address": "local", "include_dashboard": False}
         where: dict[str, Any] = {"address": self._address} if self._address else begun
         try:
             _knock(self._address)

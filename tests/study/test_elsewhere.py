@@ -104,6 +104,28 @@ def test_ray_gives_the_study_of_one_process_and_survives_a_killed_worker(place):
     assert not list((place / "many" / "variants").glob(".*"))
 
 
+LISTENERS = """
+import mmfuse
+from pathlib import Path
+
+def listening():
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return {line[1] for line in lines if line[3] == "0A"}
+
+before = listening()
+with mmfuse.RayWorkers().at_work():
+    new = listening() - before
+    assert new and all(address.partition(":")[0].endswith("0100007F") for address in new), new
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for listeners in /proc")
+def test_on_this_machine_nobody_else_is_listened_to():
+    pytest.importorskip("ray", reason="Ray is not installed")
+    done = subprocess.run([sys.executable, "-c", LISTENERS], capture_output=True, text=True, timeout=120, check=False)
+    assert not done.returncode, done.stderr
+
+
 @pytest.mark.parametrize(
     ("on", "words"), [("dask", "no workers are called 'dask'"), ("ray:localhost:1", "no Ray cluster")]
 )
