@@ -45,10 +45,10 @@ def learning(lesson: Lesson, state: dict[str, Tensor], prefix: str) -> dict[str,
 def learning_from(tensor: Tensor, network: FusionNetwork) -> Tensor:
     """The same, with a gradient (of zero) where it has none: other processes may learn from theirs, and all go back
     together."""
-    learns = [p for p in network.parameters() if p.requires_grad]
-    if tensor.requires_grad or joined()[1] == 1 or not tensor.is_floating_point() or not learns:
+    if joined()[1] == 1 or tensor.requires_grad or not tensor.is_floating_point():
         return tensor
-    return tensor + 0 * learns[0].sum()
+    learns = next((p for p in network.parameters() if p.requires_grad), None)
+    return tensor if learns is None else tensor + 0 * learns.sum()
 
 
 def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[Outputs, Tensor]:
