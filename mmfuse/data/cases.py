@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.table import Table, Texts, canonical, numbers, read_table
 from mmfuse.data.words import SHOWN, named
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import Faults, TableError, nearest
 from mmfuse.labels import UNKNOWN, Label
 
@@ -84,7 +85,7 @@ class Rows:
         Raises: TableError listing the words that are no numbers.
         """
         table = self._table
-        return numbers(self.text(column), table.decimal, f"{table.source}, column {column}", table.rows.tolist())
+        return numbers(self.text(column), table.decimal, f"{table.source}, column {column}", table.rows)
 
     def paths(self, column: str) -> tuple[Path | None, ...]:
         """The absolute path in each cell, relative ones below the card's root; None where missing.
@@ -108,10 +109,8 @@ class Rows:
         if not self.several(columns):
             here = np.flatnonzero([cell is not None for cell in texts[columns[0]]])
             return self.take(here), here
-        found = [
-            (i, c, p.strip()) for i in range(len(self)) for c in texts for p in (texts[c][i] or "").split(SET_SIGN)
-        ]
-        found = [one for one in found if one[2]]
+        cells = ((i, name, texts[name][i] or "") for i in range(len(self)) for name in texts)
+        found = [(i, name, path.strip()) for i, name, cell in cells for path in cell.split(SET_SIGN) if path.strip()]
         of = np.array([i for i, _, _ in found], dtype=np.int64)
         alone = {name: [path if name == column else None for _, column, path in found] for name in texts}
         taken = self.take(of)
@@ -200,7 +199,7 @@ def resolve(cell: str, root: Path) -> Path:
 
 def check_paths(table: Table, column: str, root: Path, faults: Faults, ids: NDArray[np.str_]) -> None:
     """Adds a fault for each of the first few cells whose relative path climbs out of `root`."""
-    suspects = [i for i, cell in enumerate(table[column]) if cell is not None and ".." in cell]
+    suspects = (i for i, cell in enumerate(table[column]) if cell is not None and ".." in cell)
     escapes = [i for i in suspects if _escapes(table[column][i], root)]
     for i in escapes[:SHOWN]:
         more = f" (and {len(escapes) - SHOWN} more rows)" if i == escapes[:SHOWN][-1] and len(escapes) > SHOWN else ""
@@ -241,11 +240,12 @@ def _read_ids(table: Table, column: str, faults: Faults) -> NDArray[np.str_]:
     empty = [row for row, word in zip(table.rows, words, strict=True) if word is None]
     if empty:
         faults.add(where, f"no id in rows {named(empty)}", "an id in every row", "number the cases, or drop the rows")
-    ids = np.array([str(row) if word is None else word for row, word in zip(table.rows, words, strict=True)], np.str_)
-    told, times = np.unique(ids[[word is not None for word in words]], return_counts=True)
-    if (times > 1).any():
+    ids = _each(words, lambda i, word: str(table.rows[i]) if word is None else word)
+    told = np.sort(ids[[word is not None for word in words]] if empty else ids)
+    twice = told[1:][told[1:] == told[:-1]]
+    if len(twice):
         repeated: dict[str, list[int]] = {}
-        again = np.isin(ids, told[times > 1])
+        again = np.isin(ids, twice)
         for row, word in zip(table.rows[again], words[again], strict=True):
             if word is not None:
                 repeated.setdefault(word, []).append(row)
@@ -273,11 +273,13 @@ def _read_groups(
     if alone:
         notes.append(f"column {column}: {alone} cases name no group; each is a group by itself")
     # The prefix keeps a lone case apart from a group that happens to be called like its id.
-    own = [
-        f"case {name}" if word is None else canonical(word, table.decimal)
-        for name, word in zip(ids, words, strict=True)
-    ]
-    return np.array(own, dtype=np.str_)
+    return _each(words, lambda i, word: f"case {ids[i]}" if word is None else canonical(word, table.decimal))
+
+
+def _each(words: Texts, form: Callable[[int, str | None], str]) -> NDArray[np.str_]:
+    """(n,) the form of each word, given its place too; a chunk after the other."""
+    parts = (range(part.start, part.stop) for part in in_chunks(len(words)))
+    return np.concatenate([np.array([form(i, words[i]) for i in part], np.str_) for part in parts])
 
 
 def _read_targets(table: Table, label: Label, ids: NDArray[np.str_], faults: Faults) -> NDArray[np.int64]:
@@ -304,7 +306,7 @@ def _read_targets(table: Table, label: Label, ids: NDArray[np.str_], faults: Fau
         rest = sum(counts.values()) - sum(count for _, count in counts.most_common(SHOWN))
         found = f"{len(counts) - SHOWN} more words in {rest} rows are no classes of label '{label.name}'"
         faults.add(f"{table.source}, column {label.column}", found, f"one of {', '.join(label.classes)}")
-    return np.array([codes[word] for word in words], dtype=np.int64)
+    return np.fromiter((codes[word] for word in words), np.int64, len(words))
 
 
 def _refusals(card: Card) -> dict[str, tuple[str, str]]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cache import Keys, Made, Store
+from mmfuse.data.cache import Made, Store
 from mmfuse.data.cases import Cases, Rows
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.weighing import case_weights
@@ -22,14 +23,13 @@ from mmfuse.data.workers import in_chunks, in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
 from mmfuse.labels import Ints
-from mmfuse.parts import Modality, Reader
+from mmfuse.parts import Reader
 
 Array = NDArray[Any]
 Index = Any
 """Whatever NumPy takes as an index of one axis: positions, a mask, a slice."""
 
 _PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
-_CHUNK_BYTES = 64 * 2**20
 _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
 _NO_CONTENT = "no content: "
@@ -44,21 +44,18 @@ class Block:
         self,
         shape: Sequence[int],
         dtype: Any,  # noqa: ANN401  # whatever NumPy takes as a dtype
-        keys: Keys,
+        present: NDArray[np.bool_],
         gather: Callable[[NDArray[np.int64]], Array],
+        keys: Callable[[], NDArray[np.bytes_]],
     ) -> None:
         self.shape = tuple(shape)
         """Of one case."""
         self.dtype = np.dtype(dtype)
-        self.keys: NDArray[np.bytes_] = np.array(keys, dtype=np.bytes_).reshape(-1)
-        """(n,) a key of each case's content; empty where it is absent."""
-        self.present: NDArray[np.bool_] = self.keys != b""
+        self.present = present
         """(n,) which rows are."""
-        self.there = self.present
+        self.there = present
         """(cases,) whether a case has any row."""
-        self.of: Ints = np.arange(len(self.keys))
-        """(rows,) the case of each row: itself."""
-        self._gather = gather
+        self._gather, self._keys = gather, keys
 
     @classmethod
     def memory(cls, array: Array, present: NDArray[np.bool_] | None = None) -> Block:
@@ -66,16 +63,26 @@ class Block:
         there = np.ones(len(array), bool) if present is None else np.asarray(present, bool)
         held = np.array(array)
         held[~there] = 0
-        about = f"{held.dtype.str} {held.shape[1:]} ".encode()
-        keys = np.zeros(len(held), KEY)
-        keys[there] = np.fromiter((content_key(about + held[i].tobytes()) for i in np.flatnonzero(there)), KEY)
-        return cls(held.shape[1:], held.dtype, keys, lambda index: held[index])
+        return cls(held.shape[1:], held.dtype, there, lambda index: held[index], cache(lambda: _row_keys(held, there)))
 
     @classmethod
-    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Keys) -> Block:
+    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Callable[[], NDArray[np.bytes_]]) -> Block:
         """A block of rows in a store. A slot of -1 is an absent case, whatever its key."""
-        known = np.where(slots >= 0, np.asarray(keys, dtype=np.bytes_), b"")
-        return cls(store.shape, store.dtype, known, lambda index: store.take(slots[index]))
+        there = slots >= 0
+        return cls(
+            store.shape, store.dtype, there, lambda index: store.take(slots[index]),
+            lambda: np.where(there, keys(), b""),
+        )  # fmt: skip
+
+    @property
+    def keys(self) -> NDArray[np.bytes_]:
+        """(n,) a key of each case's content; empty where it is absent."""
+        return self._keys()
+
+    @property
+    def of(self) -> Ints:
+        """(rows,) the case of each row: itself."""
+        return np.arange(len(self))
 
     def places(self, index: Ints) -> tuple[Ints, Ints | None]:
         """The rows of the cases at `index`; and of each which of these cases it belongs to, ascending (None: one
@@ -83,15 +90,16 @@ class Block:
         return index, None
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.present)
 
     def __repr__(self) -> str:
         return f"Block({len(self)} × {self.shape} {self.dtype}, {int(self.present.sum())} present)"
 
     def take(self, index: Index) -> Array:
         """(len(index), *shape) of the cases at `index`, contiguous; zeros where absent."""
-        index = index if isinstance(index, slice) or len(index) else slice(0, 0)
-        return np.ascontiguousarray(self._gather(np.arange(len(self))[index]))
+        if isinstance(index, slice) or np.asarray(index).dtype == bool:
+            index = np.arange(len(self))[index]
+        return np.ascontiguousarray(self._gather(np.asarray(index, dtype=np.int64)))
 
 
 class Sets(Block):
@@ -100,15 +108,26 @@ class Sets(Block):
 
     def __init__(self, rows: Block, of: Ints, cases: int) -> None:
         """`of` (rows,) is the case of each row, ascending; absent rows belong to none."""
-        super().__init__(rows.shape, rows.dtype, rows.keys, rows._gather)
+        super().__init__(rows.shape, rows.dtype, rows.present, rows._gather, rows._keys)
         here = np.flatnonzero(self.present)
         self._order = here[np.lexsort((self.keys[here], of[here]))]
         self._ends = np.searchsorted(of[self._order], np.arange(cases + 1))
-        self.of, self.there = of, np.diff(self._ends) > 0
+        self._of, self.there = of, np.diff(self._ends) > 0
+
+    @property
+    def of(self) -> Ints:
+        return self._of
 
     def places(self, index: Ints) -> tuple[Ints, Ints | None]:
         parts = [self._order[self._ends[case] : self._ends[case + 1]] for case in index.tolist()]
         return np.concatenate([self._order[:0], *parts]), np.repeat(np.arange(len(parts)), [*map(len, parts)])
+
+
+def _row_keys(held: Array, there: NDArray[np.bool_]) -> NDArray[np.bytes_]:
+    about = f"{held.dtype.str} {held.shape[1:]} ".encode()
+    keys = np.zeros(len(held), KEY)
+    keys[there] = np.fromiter((content_key(about + held[i].tobytes()) for i in np.flatnonzero(there)), KEY)
+    return keys
 
 
 def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block]:
@@ -143,7 +162,7 @@ def column_faults(cases: Cases, names: Iterable[str]) -> Faults:
     _gather(faults, case_weights, cases)
     for modality in modalities.values():
         if not modality.is_image and len(rows):
-            _gather(faults, _fitted_and_read, modality, rows)
+            _gather(faults, lambda modality: _read_through(modality.fit(rows), rows), modality)
     return faults
 
 
@@ -151,12 +170,20 @@ def reading_faults(readers: Mapping[str, Reader], cases: Cases) -> Faults:
     """What keeps these readers from reading these cases."""
     rows, faults = cases.rows(), Faults()
     for reader in readers.values():
-        _gather(faults, reader.read, rows)
+        _gather(faults, _read_through, reader, rows)
     return faults
 
 
-def _fitted_and_read(modality: Modality, rows: Rows) -> None:
-    modality.fit(rows).read(rows)
+def _read_through(reader: Reader, rows: Rows) -> None:
+    """Raises: TableError with the faults of the first chunk that has any."""
+    for part in in_chunks(len(rows)):
+        try:
+            reader.read(rows.take(part))
+        except TableError as error:
+            faults = Faults(error.faults)
+            if part.stop < len(rows):
+                faults.add("", f"reading stopped after {part.stop} of {len(rows)} rows; there may be more faults")
+            raise TableError(faults) from error
 
 
 def _gather(faults: Faults, read: Callable[..., object], *given: object) -> None:
@@ -169,11 +196,9 @@ def _gather(faults: Faults, read: Callable[..., object], *given: object) -> None
 def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     values = np.zeros((len(rows), *reader.shape), reader.dtype)
     present = np.zeros(len(rows), bool)
-    chunk = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
-    for start in range(0, len(rows), chunk):
-        part = np.arange(start, min(start + chunk, len(rows)))
-        values[part], present[part] = _read(name, reader, rows, part)
-        watch(Progress(f"reading {name}", int(part[-1]) + 1, len(rows)))
+    for part in in_chunks(len(rows)) if len(rows) else ():
+        values[part], present[part] = _read(name, reader, rows, np.arange(len(rows))[part])
+        watch(Progress(f"reading {name}", min(part.stop, len(rows)), len(rows)))
     return Block.memory(values, present)
 
 
@@ -202,7 +227,7 @@ def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     if unreadable:
         text = f"{name}: {len(unreadable)} of {files} files cannot be read and count as absent, the first in"
         watch(Notice(f"{text} {rows.where(unreadable[0])}; `mmfuse check` says which and why", "warning"))
-    return Block.stored(store, slots, keys)
+    return Block.stored(store, slots, lambda: keys)
 
 
 class _Files:

@@ -7,7 +7,7 @@ on the seed and on the groups, not on the order of rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mmfuse.data.dates import days
 from mmfuse.data.table import canonical
 from mmfuse.data.words import listed, named
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.events import Notice, Watch, silent
 from mmfuse.labels import Ints, Labels
@@ -241,9 +242,6 @@ def _stratify(
     rank = rng.permutation(groups)
     luck = rng.permutation(len(desired)).tolist()
     out = np.full(groups, -1, dtype=np.int64)
-    rows, cols = np.nonzero(counts)
-    ends = np.searchsorted(rows, np.arange(groups + 1)).tolist()
-    cells = list(zip(cols.tolist(), counts[rows, cols].tolist(), strict=True))
     left = counts.sum(axis=0).astype(np.int64)
     subsets = range(len(desired))
     while True:
@@ -252,15 +250,26 @@ def _stratify(
         weight = counts[:, column] if column >= 0 else sizes
         mine = np.flatnonzero((out < 0) & ((weight > 0) if column >= 0 else True))
         mine = mine[np.lexsort((rank[mine], -weight[mine]) if large_first else (rank[mine],))]
-        for group in mine.tolist():
+        for group, cells in _with_cells(counts, mine):
             if column >= 0:
                 best = max(subsets, key=lambda s: (round(want[s][column], 9), round(room[s], 9), luck[s]))
             else:
                 best = max(subsets, key=lambda s: (round(room[s], 9), luck[s]))
             out[group] = best
             room[best] -= sizes[group]
-            for cell, count in cells[ends[group] : ends[group + 1]]:
+            for cell, count in cells:
                 want[best][cell] -= count
         if column < 0:
             return out
         left -= counts[mine].sum(axis=0)
+
+
+def _with_cells(counts: NDArray[np.int32], index: Ints) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Each group at `index` with the columns that it has cases of, and how many."""
+    for part in in_chunks(len(index)):
+        some = counts[index[part]]
+        rows, columns = np.nonzero(some)
+        ends = np.searchsorted(rows, np.arange(len(some) + 1)).tolist()
+        cells = list(zip(columns.tolist(), some[rows, columns].tolist(), strict=True))
+        for i, group in enumerate(index[part].tolist()):
+            yield group, cells[ends[i] : ends[i + 1]]

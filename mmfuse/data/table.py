@@ -108,7 +108,7 @@ class Table:
 
         Raises: TableError listing the words that are no numbers.
         """
-        return numbers(self[column], self.decimal, f"{self.source}, column {column}", self.rows.tolist())
+        return numbers(self[column], self.decimal, f"{self.source}, column {column}", self.rows)
 
     def take(self, index: Any) -> Table:  # noqa: ANN401  # whatever NumPy takes as an index of one axis
         """The rows at `index` (positions, a mask or a slice)."""

@@ -20,7 +20,7 @@ def processors() -> int:
         return os.cpu_count() or 1
 
 
-CHUNK = 2**15
+CHUNK = 2**13
 """Cases that are looked at together where something is held for each of them."""
 
 

@@ -82,9 +82,9 @@ class ScoreTable:
 
     def __post_init__(self) -> None:
         for name in ("ids", "groups", "split"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.str_))
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.str_, copy=False))
         for name in ("folds", "targets"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.int64))
+            object.__setattr__(self, name, np.asarray(getattr(self, name)).astype(np.int64, copy=False))
         if not len(self.prior):
             object.__setattr__(self, "prior", self.labels.prior(self.targets[self.split == "train"]))
         for name, source in self.sources.items():

@@ -162,16 +162,20 @@ class Assembler:
         self, network: FusionNetwork, blocks: Mapping[str, Block], sights: Mapping[str, Sequence[Sight]]
     ) -> list[str]:
         """Those of the frozen modalities whose features are kept: the largest are left out until the rest fits."""
+        large = [m for m in blocks if set(network.reads[m]) != {VECTOR}]
+        limit = self._spec.plan.training.cache_limit * 1e9
+        if not large and sum(_most_bytes(network, m, block, sights[m]) for m, block in blocks.items()) <= limit:
+            return sorted(blocks)
         sizes = {m: sum(_bytes(network, m, block, sight) for sight in sights[m]) for m, block in blocks.items()}
-        limit, kept = self._spec.plan.training.cache_limit * 1e9, sorted(sizes, key=lambda m: (sizes[m], m))
+        kept = sorted(sizes, key=lambda m: (sizes[m], m))
         allowed = f"training.cache_limit = {self._spec.plan.training.cache_limit:g} GB"
         while kept and sum(sizes[m] for m in kept) > limit:
             left = kept.pop()
             size = f"{_what(network, left)} would take {sizes[left] / 1e9:.3g} GB"
             self._tell(f"{left}: {size}, more than is left of {allowed}: its frozen encoder runs each epoch")
-        large = [m for m in kept if set(network.reads[m]) != {VECTOR}]
-        if large:
-            words = "; ".join(f"{m}: {_what(network, m)} {sizes[m] / 1e9:.3g} GB" for m in sorted(large))
+        told = sorted(m for m in large if m in kept)
+        if told:
+            words = "; ".join(f"{m}: {_what(network, m)} {sizes[m] / 1e9:.3g} GB" for m in told)
             self._tell(f"frozen features kept on disk: {words} ({allowed})")
         return sorted(kept)
 
@@ -188,6 +192,12 @@ def _bytes(network: FusionNetwork, modality: str, block: Block, sight: Sight) ->
     """What the features of the distinct contents of a block take on disk."""
     keys = np.unique(sight.keys(block.keys))
     rows = int((keys != b"").sum())
+    return rows * bytes_of(network.flows[modality], network.reads[modality])
+
+
+def _most_bytes(network: FusionNetwork, modality: str, block: Block, sights: Sequence[Sight]) -> int:
+    """What the features of a block would take if no two contents were equal."""
+    rows = int(block.present.sum()) * sum(sight.copies for sight in sights)
     return rows * bytes_of(network.flows[modality], network.reads[modality])
 
 

@@ -75,7 +75,10 @@ def frozen_features(
         get_together(stores, own, compute)
         wait()
     slots = get_together(stores, keys, compute)
-    return {level: Block.stored(store, found, keys) for level, store, found in zip(levels, stores, slots, strict=True)}
+    return {
+        level: Block.stored(store, found, lambda: sight.keys(block.keys))
+        for level, store, found in zip(levels, stores, slots, strict=True)
+    }
 
 
 class _Looking(nn.Module):

@@ -145,10 +145,11 @@ class FusionNetwork(nn.Module):
 
     def train(self, mode: bool = True) -> FusionNetwork:
         """Training mode for all that learns; what is frozen stays in eval mode, so that its statistics do not move."""
-        super().train(mode)
-        for modality in self.modalities:
-            if self.is_frozen(modality):
-                self.encoder(modality).eval()
+        self.training = self.encoders.training = mode
+        frozen = [self.encoder(modality) for modality in self.modalities if self.is_frozen(modality)]
+        for child in (*self.encoders.children(), *self.children()):
+            if child is not self.encoders and child not in frozen:
+                child.train(mode)
         for layer in self.held:
             layer.eval()
         return self

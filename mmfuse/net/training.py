@@ -255,7 +255,7 @@ class _Loop:
         if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
             self.fabric.backward(torch.stack(terms).sum() / group)
             self.taught = True
-        made_even(statistics(self.network))
+        even_statistics(self.network)
         if last and self.taught:
             self._step(rate_factor(self.section, step, steps, self.per_epoch))
             self.taught = False
@@ -294,14 +294,16 @@ class _Loop:
         for draws in self._shown(self.kept.epoch, self._batches(self.kept.epoch)):
             for drawn in draws:
                 self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY))
-                made_even(statistics(self.network))
+                even_statistics(self.network)
 
 
-def statistics(network: FusionNetwork) -> list[Tensor]:
-    """The running means and variances of what normalises over cases and learns; each process takes them of its slice of
-    a batch."""
+def even_statistics(network: FusionNetwork) -> None:
+    """The running means and variances of what normalises over cases and learns become their mean over processes: each
+    takes them of its slice of a batch."""
+    if joined()[1] == 1:
+        return
     layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.training]
-    return [buffer for layer in layers for buffer in layer.buffers() if buffer.is_floating_point()]
+    made_even([buffer for layer in layers for buffer in layer.buffers() if buffer.is_floating_point()])
 
 
 def _all_work(batches: list[Index]) -> list[Index]:

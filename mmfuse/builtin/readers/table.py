@@ -63,7 +63,7 @@ class TableReader(Reader):
             factor=factor,
             low=low,
             high=high,
-            categorical={name: _distinct([{w} if w else set() for w in rows.categories(name)]) for name in categorical},
+            categorical={name: _distinct({word} for word in rows.categories(name) if word) for name in categorical},
             multi={name: _distinct(_sets(rows, name, sign)) for name, sign in signs.items()},
             signs=dict(signs),
         )
@@ -137,7 +137,10 @@ def _sets(rows: Rows, column: str, sign: str) -> list[set[str]]:
 
 
 def _distinct(cells: Iterable[set[str]]) -> tuple[str, ...]:
-    return tuple(sorted(set().union(*cells)))
+    found = set[str]()
+    for cell in cells:
+        found |= cell
+    return tuple(sorted(found))
 
 
 def _hot(cells: list[set[str]], known: tuple[str, ...]) -> Floats:
