@@ -103,22 +103,36 @@ def test_several_processes_learn_what_one_does(place, one, processes, agents):
     assert said[0].count("written after") == 1
 
 
+def test_processes_that_hold_parts_of_the_weights_learn_what_one_does(place):
+    """In slices of one and two cases an encoder often has nobody to read in one process, and somebody in the other."""
+    few = ("--set", "training.batch=3", "--set", "training.epochs=1", "--set", "training.modality_dropout=0.5")
+    alone = train(place, "alone", *few)
+    said = train(place, "parts", *few, "--set", "training.shard=true", processes=2)
+    for mine, other in zip(epochs(alone), epochs(said), strict=True):
+        assert other == pytest.approx(mine, abs=1e-5)
+    same(place, "alone", "parts")
+
+
 def test_what_is_refused_is_said_once(place):
     _, told = train(place, "refused", "--set", "network.fusion=som", processes=2, code=1)
     assert told.count("no fusion is called 'som'") == 1
     assert not (place / "refused.work").exists()
     _, told = train(place, "few", "--set", "training.batch=1", processes=2, code=1)
     assert told.count("a batch of 1 for 2 processes") == 1
+    parts = ("--set", "training.shard=true", "--set", "training.average=ema")
+    assert train(place, "both", *parts, processes=2, code=1)[1].count("shard = true with average = 'ema'") == 1
     _, told = command(place, "parts", processes=2, code=2)
     assert told.count("leave torchrun out") == 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the launched processes in /proc")
-def test_a_training_of_several_goes_on_after_a_kill(place, one):
-    work = place / "killed.work"
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_a_training_of_several_goes_on_after_a_kill(place, one, shard):
+    out = f"killed-{shard}"
+    work, parts = place / f"{out}.work", ["--set", f"training.shard={shard}"]
     line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "mmfuse", "train"]
-    line += ["plan.toml", "cases.csv", "--out", "killed", "--device", "cpu", "-q", "--set", "training.folds=2"]
+    line += ["plan.toml", "cases.csv", "--out", out, "--device", "cpu", "-q", "--set", "training.folds=2", *parts]
     environment = {**os.environ, "MMFUSE_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     line += ["--set", "modalities.image.size=32"]
     running = subprocess.Popen(line, cwd=place, env=environment, stderr=subprocess.DEVNULL)
@@ -128,7 +142,7 @@ def test_a_training_of_several_goes_on_after_a_kill(place, one):
     for process in [running.pid, *map(int, launched)]:  # what torchrun launched outlives it
         os.kill(process, signal.SIGKILL)
     running.wait()
-    if not (place / "killed").exists():
-        train(place, "killed", "--resume", processes=2)
-    same(place, "one", "killed")
+    if not (place / out).exists():
+        train(place, out, "--resume", *parts, processes=2)
+    same(place, "one", out)
     assert not work.exists()

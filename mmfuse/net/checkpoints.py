@@ -22,8 +22,10 @@ from torch.optim import Optimizer
 from mmfuse.data.disk import whole_file
 from mmfuse.errors import RunError
 from mmfuse.net.averaging import Average
+from mmfuse.net.gathering import joined
 from mmfuse.net.lessons import Lesson, learning
 from mmfuse.net.presence import Pattern
+from mmfuse.net.sharding import cut_as, full
 
 SHARE = 0.1
 """Of the time that writing may take."""
@@ -104,7 +106,7 @@ class Kept:
         return bool(self._best)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Raises: RunError where the disk refuses."""
+        """All processes together; the first one writes. Raises: RunError where the disk refuses."""
         state = learning(self._lesson, self._lesson.state_dict(), "network.")
         tensors = {
             **{f"lesson/{name}": tensor for name, tensor in state.items()},
@@ -115,7 +117,8 @@ class Kept:
         best = None if math.isnan(self.best_value) else self.best_value
         patterns = sorted(map(list, self.patterns))
         about = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_value": best, "patterns": patterns}
-        checkpoint.write(tensors, {**about, "averaged": self._average.count})
+        if joined()[0] == 0:
+            checkpoint.write(tensors, {**about, "averaged": self._average.count})
 
     def read(self, checkpoint: Checkpoint) -> bool:
         """Takes up the training where a checkpoint left it; False where there is none."""
@@ -134,9 +137,9 @@ class Kept:
 
 
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """{`number/name`: tensor} of what the optimiser remembers of each parameter."""
+    """{`number/name`: tensor} of what the optimiser remembers of each parameter, whole."""
     state = optimiser.state_dict()["state"]
-    return {f"{number}/{name}": tensor for number, by_name in state.items() for name, tensor in by_name.items()}
+    return {f"{number}/{name}": full(tensor) for number, by_name in state.items() for name, tensor in by_name.items()}
 
 
 def put_back(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -146,7 +149,9 @@ def put_back(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         number, _, name = key.partition("/")
         like = parameters[int(number)]
-        laid_out = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor) if tensor.shape == like.shape else tensor
+        laid_out = tensor
+        if tensor.shape == like.shape:
+            laid_out = torch.empty_like(like, dtype=tensor.dtype).copy_(cut_as(tensor.to(like.device), like))
         state.setdefault(int(number), {})[name] = laid_out.detach()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 

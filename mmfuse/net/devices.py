@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -35,9 +35,9 @@ def choose_device(word: str) -> torch.device:
     return torch.device("cuda" if word != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def make_fabric(device: torch.device, precision: str) -> Fabric:
-    """Fabric on one device, or on one a process where several are joined (DDP); `auto` is bf16-mixed on CUDA (on GPUs
-    that have it) and 32-true elsewhere.
+def make_fabric(device: torch.device, precision: str, shard: bool = False) -> Fabric:
+    """Fabric on one device, or on one a process where several are joined: DDP, or with `shard` nothing but the device,
+    since what it is given lies in parts. `auto` is bf16-mixed on CUDA (on GPUs that have it) and 32-true elsewhere.
 
     Raises: SpecError for 16-mixed on the CPU, which torch cannot train in.
     """
@@ -48,15 +48,18 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
         raise SpecError("precision 16-mixed on the CPU", expected, mend, "training.precision")
     if joined()[1] == 1:
         return Fabric(accelerator=device.type, devices=1, precision=precision)  # type: ignore[arg-type]
+    if shard:
+        here = torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
+        return Fabric(strategy=SingleDeviceStrategy(here), precision=precision)  # type: ignore[arg-type]
     # An encoder does not run where nobody in the slice has its modality. Buffers are not the first process's: stand-ins
     # are the same in all by themselves, statistics of normalisation are made even (`training`).
     known = signature(DistributedDataParallel).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     how: dict[str, Any] = {"find_unused_parameters": True, buffers: False}
     strategy = DDPStrategy(**how)
-    here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
+    ours, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
     fabric = Fabric(
-        accelerator=device.type, strategy=strategy, devices=here, num_nodes=machines,
+        accelerator=device.type, strategy=strategy, devices=ours, num_nodes=machines,
         precision=precision,  # type: ignore[arg-type]  # the section has checked it
     )  # fmt: skip
     fabric.launch()

@@ -7,7 +7,7 @@ read and filled one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -134,3 +134,8 @@ def to_half(tensor: Tensor) -> Tensor:
     """Float16; what is beyond its range becomes its largest number."""
     most = torch.finfo(torch.float16).max
     return tensor.clamp(-most, most).to(torch.float16)
+
+
+def nothing_of(tensors: Iterable[Tensor]) -> Tensor:
+    """Zero, with a gradient (of zero) for all of them."""
+    return torch.stack([0 * tensor.float().sum() for tensor in tensors]).sum()

@@ -26,7 +26,9 @@ from mmfuse.net.features import (
     as_fused,
     as_kept,
     as_scores,
+    levels_of,
     levels_read,
+    nothing_of,
     of_levels,
 )
 from mmfuse.net.freezing import hold_all, hold_named, run_frozen
@@ -84,6 +86,10 @@ class FusionNetwork(nn.Module):
         """What stays in eval mode while the rest trains, beside encoders that are frozen whole."""
         self.frozen_precision = "32-true"
         """Of frozen image encoders; who puts the network on its device decides it."""
+        self.shapes = dict(shapes)
+        """Of one case of each modality."""
+        self.sharded = False
+        """Whether encoders that learn lie in parts in several processes, which then run each of them together."""
         seeds = _Seeds(spec.plan.seed, name)
         flows = {modality: self._add_encoder(modality, shapes, wiring, seeds) for modality in self.modalities}
         self.flows = flows
@@ -171,9 +177,13 @@ class FusionNetwork(nn.Module):
         features = {}
         for modality in self.modalities:
             given = encoded(self, modality, inputs, known, who[modality])
+            alone = given is None and self.sharded and not self.is_frozen(modality)
+            nothing = _run_together(self, modality, device) if alone else None
             if self.training:
                 self.standin(modality).observe(given, who[modality])
             features[modality] = self.standin(modality).fill(given, who[modality])
+            if nothing is not None:
+                features[modality] = features[modality]._replace(vector=features[modality].vector + nothing)
         fused = self._fuse(features, who)
         scores, views = {}, {}
         for source in self.sources:
@@ -217,6 +227,15 @@ def encoded(
         with single_case_safe(encoder, len(rows)):
             made = as_features(encoder(rows))
     return pooled(made, of, who, pool, flow)
+
+
+def _run_together(network: FusionNetwork, modality: str, device: torch.device) -> Tensor:
+    """Where nobody in the slice has the modality other processes may run its encoder, and those in parts run in all:
+    here on a blank case, of which nothing stays but a zero with a gradient of zero."""
+    encoder = network.encoder(modality)
+    with single_case_safe(encoder, 1):
+        made = as_features(encoder(torch.zeros(1, *network.shapes[modality], device=device)))
+    return nothing_of(levels_of(made).values())
 
 
 class _Seeds:

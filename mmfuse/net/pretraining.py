@@ -198,7 +198,7 @@ def _of_all_epochs(section: TrainingSection) -> Trained:
 def _section(training: TrainingSection, line: PretextLine) -> TrainingSection:
     """[training] with what the line says otherwise; the last epoch is kept."""
     given = {"epochs": line.epochs, "batch": line.batch, "lr": line.lr}
-    return training.model_copy(update={name: value for name, value in given.items() if value})
+    return training.model_copy(update={"shard": False} | {name: value for name, value in given.items() if value})
 
 
 def _widths(network: FusionNetwork) -> dict[str, int]:

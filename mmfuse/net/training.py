@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmfuse.errors import Faults, SpecError
@@ -36,6 +36,7 @@ from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
 from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
 from mmfuse.net.randomness import own_randomness, reseed
 from mmfuse.net.sampling import balanced
+from mmfuse.net.sharding import held
 from mmfuse.net.views import IDENTITY
 from mmfuse.net.watching import LossLog, Watched
 from mmfuse.net.working import ahead, fitting_threads
@@ -161,9 +162,11 @@ class _Loop:
 
     def __init__(self, lesson: Lesson, course: Course) -> None:
         self.lesson, self.course, self.network, self.section = lesson, course, lesson.network, course.section
-        self.fabric = make_fabric(course.device, self.section.precision)
-        optimiser = make_optimiser(self.section, lesson, course.device, rates_of(lesson.network))
-        self.learner, self.optimiser = self.fabric.setup(lesson, optimiser)
+        self.held = held(lesson, self.section, course.device)
+        learns = self.held.lesson
+        self.fabric = make_fabric(course.device, self.section.precision, learns is not lesson)
+        optimiser = make_optimiser(self.section, learns, course.device, rates_of(learns.network))
+        self.learner, self.optimiser = self.fabric.setup(learns, optimiser)
         self.per_epoch = math.ceil(len(_all_work(self._batches(0))) / self.section.accumulate)
         self.average = AVERAGES[self.section.average](lesson, self.section)
         self.kept = Kept(lesson, self.optimiser, self.average)
@@ -174,6 +177,7 @@ class _Loop:
         if kept.read(course.checkpoint):
             course.watch(Notice(f"{course.name}: goes on after epoch {kept.epoch} of {epochs}"))
         agree(kept.epoch, f"the checkpoint of {course.name}")
+        self.held.send()
         done, began = kept.epoch, time.perf_counter()
         for epoch in range(done + 1, epochs + 1):
             if kept.best_epoch and self.section.patience and kept.epoch - kept.best_epoch >= self.section.patience:
@@ -187,12 +191,15 @@ class _Loop:
             losses = self._epoch(epoch)
             rate = len(course.train) / max(time.perf_counter() - start, 1e-9)
             kept.epoch = epoch
+            self.held.bring()
             value, best = self._look()
-            if epoch < epochs and joined()[0] == 0 and course.checkpoint.is_due:
+            if epoch < epochs and from_first(course.checkpoint.is_due):
                 kept.write(course.checkpoint)
+            self.held.send_away()
             left = (time.perf_counter() - began) / (epoch - done) * (epochs - epoch)
             valid = {} if course.watched is None or math.isnan(value) else {course.watched.metric: value}
             course.watch(EpochEnded(course.name, epoch, epochs, losses, valid, best, rate, left))
+        self.held.bring()
         if not kept.put_best():
             self.average.put()
             if course.watched is not None:
@@ -255,7 +262,7 @@ class _Loop:
         if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
             self.fabric.backward(torch.stack(terms).sum() / group)
             self.taught = True
-        even_statistics(self.network)
+        even_statistics(self.learner)
         if last and self.taught:
             self._step(rate_factor(self.section, step, steps, self.per_epoch))
             self.taught = False
@@ -264,6 +271,7 @@ class _Loop:
     def _step(self, factor: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.section.lr * factor * group["share"]
+        self.held.before_step()
         if (clip := self.section.clip) > 0:
             self.fabric.clip_gradients(self.learner, self.optimiser, max_norm=clip, error_if_nonfinite=False)
         self.optimiser.step()
@@ -297,7 +305,7 @@ class _Loop:
                 even_statistics(self.network)
 
 
-def even_statistics(network: FusionNetwork) -> None:
+def even_statistics(network: nn.Module) -> None:
     """The running means and variances of what normalises over cases and learns become their mean over processes: each
     takes them of its slice of a batch."""
     if joined()[1] == 1:

@@ -97,6 +97,9 @@ def load_file(model: nn.Module, name: str, size: tuple[int, int], path: str) -> 
     classifier = _config(name).classifier or ()
     branches = {word.split(".")[0] for word in ((classifier,) if isinstance(classifier, str) else classifier)}
     kept = {key: value for key, value in tensors.items() if key in expected or key.split(".")[0] not in branches}
+    if {key: value.shape for key, value in kept.items()} == {key: value.shape for key, value in expected.items()}:
+        model.load_state_dict(kept)
+        return
     try:
         # "0 classes" on both sides makes timm load strictly: a tensor missing or left over is an error.
         fresh = _twin(name, size, {"state_dict": kept, "num_classes": 0, "label_offset": 0})
