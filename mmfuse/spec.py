@@ -248,6 +248,8 @@ class TrainingSection(Node):
     """Of all epochs, the last ones, that swa averages."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """auto: bf16-mixed on CUDA, 32-true elsewhere."""
+    compile: bool = False
+    """Image encoders that learn are compiled (`torch.compile`) while they do: a minute or more, then faster on CUDA."""
     shard: bool = False
     """Of several processes (torchrun) each holds a part of weights, gradients and optimiser state (FSDP), no copy."""
     loss: Loss | Literal[""] = ""

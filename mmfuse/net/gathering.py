@@ -147,6 +147,11 @@ def from_first(value: float) -> float:
     return float(told)
 
 
+def in_parts(tensor: Tensor) -> bool:
+    """Whether each process holds a part of it alone (torch's DTensor)."""
+    return getattr(tensor, "device_mesh", None) is not None
+
+
 # ── putting together ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
 from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores, nothing_of
-from mmfuse.net.gathering import gather, joined
+from mmfuse.net.gathering import gather, in_parts, joined
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
 
@@ -113,6 +113,6 @@ class Learner(Lesson):
             raise PartError(found, "names of their own", "rename one of them", "training.loss")
         losses = {**own, **outputs.fused.losses}
         if self.network.sharded and losses:  # what lies in parts is used by all processes together, or by none
-            whole = [p for p in self.parameters() if p.requires_grad and not hasattr(p, "device_mesh")]
+            whole = [p for p in self.parameters() if p.requires_grad and not in_parts(p)]
             losses[min(losses)] = losses[min(losses)] + nothing_of(whole)
         return losses

@@ -8,7 +8,8 @@ further module changes another one's first weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -86,6 +87,8 @@ class FusionNetwork(nn.Module):
         """What stays in eval mode while the rest trains, beside encoders that are frozen whole."""
         self.frozen_precision = "32-true"
         """Of frozen image encoders; who puts the network on its device decides it."""
+        self.compiled: dict[str, Callable[[Tensor], Any]] = {}
+        """By key, what runs instead of an encoder in training mode."""
         self.shapes = dict(shapes)
         """Of one case of each modality."""
         self.sharded = False
@@ -224,8 +227,9 @@ def encoded(
         with torch.no_grad():
             made = as_kept(run_frozen(encoder, rows, network.frozen_precision), network.reads[modality], flow)
     else:
+        run = network.compiled.get(network.keys[modality], encoder) if network.training else encoder
         with single_case_safe(encoder, len(rows)):
-            made = as_features(encoder(rows))
+            made = as_features(run(rows))
     return pooled(made, of, who, pool, flow)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmfuse.errors import SpecError
-from mmfuse.net.gathering import added_up, joined
+from mmfuse.net.gathering import added_up, in_parts, joined
 from mmfuse.net.lessons import Lesson
 from mmfuse.spec import TrainingSection
 
@@ -96,18 +96,17 @@ def _cut(lesson: Lesson, device: torch.device) -> Lesson:
 
 
 def _own(tensor: Any) -> Tensor:  # noqa: ANN401  # a tensor, or torch's DTensor
-    return tensor.to_local() if hasattr(tensor, "device_mesh") else tensor  # type: ignore[no-any-return]
+    return tensor.to_local() if in_parts(tensor) else tensor  # type: ignore[no-any-return]
 
 
-def full(tensor: Tensor) -> Tensor:
+def full(tensor: Any) -> Tensor:  # noqa: ANN401  # a tensor, or torch's DTensor
     """A tensor in parts → the whole of it, in all processes; another one as it is."""
-    whole = getattr(tensor, "full_tensor", None)
-    return tensor if whole is None else whole()
+    return tensor.full_tensor() if in_parts(tensor) else tensor  # type: ignore[no-any-return]
 
 
 def cut_as(whole: Tensor, other: Any) -> Tensor:  # noqa: ANN401  # a tensor, or torch's DTensor
     """A whole tensor, cut up as `other` is; as it is where that is whole."""
-    if not hasattr(other, "device_mesh"):
+    if not in_parts(other):
         return whole
     from torch.distributed.tensor import distribute_tensor
 

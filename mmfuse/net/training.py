@@ -27,6 +27,7 @@ from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.averaging import AVERAGES
 from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
 from mmfuse.net.checkpoints import Checkpoint, Kept
+from mmfuse.net.compiling import compiling
 from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.features import ALIKE
 from mmfuse.net.gathering import agree, from_first, joined, made_even, share
@@ -152,7 +153,9 @@ def learn(lesson: Lesson, course: Course) -> Trained:
     seed = derive(course.seed, course.name, "training")
     with own_randomness(seed, course.device), fitting_threads(course.device, course.data.heavy):
         try:
-            return _Loop(lesson, course).run()
+            loop = _Loop(lesson, course)
+            with compiling(loop.held.lesson.network, course.section.compile):
+                return loop.run()
         finally:
             lesson.network.eval()
 
