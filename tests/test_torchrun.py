@@ -106,6 +106,7 @@ def test_several_processes_learn_what_one_does(place, one, processes, agents):
 def test_processes_that_hold_parts_of_the_weights_learn_what_one_does(place):
     """In slices of one and two cases an encoder often has nobody to read in one process, and somebody in the other."""
     few = ("--set", "training.batch=3", "--set", "training.epochs=1", "--set", "training.modality_dropout=0.5")
+    few += ("--set", "training.clip=0.5")
     alone = train(place, "alone", *few)
     said = train(place, "parts", *few, "--set", "training.shard=true", processes=2)
     for mine, other in zip(epochs(alone), epochs(said), strict=True):
