@@ -120,8 +120,9 @@ def test_what_is_refused_is_said_once(place):
     assert not (place / "refused.work").exists()
     _, told = train(place, "few", "--set", "training.batch=1", processes=2, code=1)
     assert told.count("a batch of 1 for 2 processes") == 1
-    parts = ("--set", "training.shard=true", "--set", "training.average=ema")
-    assert train(place, "both", *parts, processes=2, code=1)[1].count("shard = true with average = 'ema'") == 1
+    parts = ("--set", "training.shard=true", "--set", "training.average=ema", "--set", "training.compile=true")
+    _, told = train(place, "both", *parts, processes=2, code=1)
+    assert [told.count(f"shard = true with {other}") for other in ("average = 'ema'", "compile = true")] == [1, 1]
     _, told = command(place, "parts", processes=2, code=2)
     assert told.count("leave torchrun out") == 1
 

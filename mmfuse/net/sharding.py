@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmfuse.errors import SpecError
+from mmfuse.errors import Faults, SpecError
 from mmfuse.net.gathering import added_up, in_parts, joined
 from mmfuse.net.lessons import Lesson
 from mmfuse.spec import TrainingSection
@@ -72,9 +72,15 @@ def held(lesson: Lesson, section: TrainingSection, device: torch.device) -> Whol
     """How a lesson is held while it learns. Raises: SpecError where torch cannot cut it up."""
     if not section.shard or joined()[1] == 1:
         return Whole(lesson)
+    faults, where, mend = Faults(), "training.shard", "leave one of them out"
     if section.average == "ema":
         found = "shard = true with average = 'ema', which moves whole weights after each step"
-        raise SpecError(found, "one of them", "average = 'swa' or 'none', or leave shard out", "training.shard")
+        faults.add(where, found, "average = 'swa' or 'none'", mend)
+    if section.compile:
+        faults.add(
+            where, "shard = true with compile = true, which passes by what puts the parts together", "one of them", mend
+        )
+    faults.raise_as(SpecError)
     return Shards(lesson, device)
 
 
