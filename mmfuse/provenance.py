@@ -46,7 +46,11 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
                 for column in modality.columns:
                     paths = [path for path in alone.paths(column) if path is not None]
                     found.append(np.array([key for key in content_keys(paths) if key], dtype=KEY))
-    return np.unique(np.concatenate(found))
+    digests = np.concatenate(found)
+    found.clear()
+    digests.sort()
+    first = np.append(True, digests[1:] != digests[:-1])[: len(digests)]
+    return digests if first.all() else digests[first]
 
 
 def read_seen(run: Path) -> Seen:
@@ -85,7 +89,8 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
             watch(Notice(text, "warning"))
         ids, images = np.union1d(ids, seen["ids"]), np.union1d(images, seen["images"])
         unlabelled = np.union1d(unlabelled, seen["images_unlabelled"])
-    return {"ids": np.sort(ids), "images": images, "images_unlabelled": unlabelled}
+    ids.sort()
+    return {"ids": ids, "images": images, "images_unlabelled": unlabelled}
 
 
 def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any]) -> Seen:
