@@ -34,7 +34,7 @@ import numpy as np
 import mmfuse
 
 IMAGES, SIZE, LOOKED_AT = 512, 224, 64
-COMMANDS = (("--help",), ("parts",), ("recipes",), ("plugins",), ("doctor",), ("cache",), ("train", "--help"))
+COMMANDS = (("--help",), ("parts",), ("recipes",), ("plugins",), ("cache",), ("train", "--help"))
 Ways = tuple[str, str, int, Callable[[], Any], Callable[[], Any]]
 """What, of what, how many of it, our way and the outside one."""
 

@@ -22,7 +22,7 @@ from mmfuse.seeds import generator
 BLOCKS = 400
 """Beyond so many groups the jackknife leaves out blocks of groups, so that its cost grows no further."""
 
-AT_ONCE = 2**23
+AT_ONCE = 2**21
 """Weights that are held together."""
 
 Flags = NDArray[np.bool_]
