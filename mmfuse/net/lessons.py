@@ -48,7 +48,7 @@ def learning_from(tensor: Tensor, network: FusionNetwork) -> Tensor:
     if joined()[1] == 1 or tensor.requires_grad or not tensor.is_floating_point():
         return tensor
     learns = next((p for p in network.parameters() if p.requires_grad), None)
-    return tensor if learns is None else tensor + 0 * learns.sum()
+    return tensor if learns is None else tensor + nothing_of([learns])
 
 
 def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[Outputs, Tensor]:

@@ -54,8 +54,7 @@ class Shards(Whole):
         state = self._whole.state_dict()
         with torch.no_grad():
             for name, tensor in self.lesson.state_dict().items():
-                tensor.copy_(cut_as(state[name].to(self._device), tensor))
-        self.send_away()
+                tensor.copy_(cut_as(state[name], tensor))
 
     def send_away(self) -> None:
         self._whole.to("cpu")

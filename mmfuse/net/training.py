@@ -185,6 +185,7 @@ class _Loop:
         for epoch in range(done + 1, epochs + 1):
             if kept.best_epoch and self.section.patience and kept.epoch - kept.best_epoch >= self.section.patience:
                 break
+            self.held.send_away()
             reseed(derive(course.seed, course.name, "epoch", epoch))
             for text in self.lesson.begin_epoch(epoch):
                 course.watch(Notice(f"{course.name}, epoch {epoch}: {text}", "warning"))
@@ -198,11 +199,9 @@ class _Loop:
             value, best = self._look()
             if epoch < epochs and from_first(course.checkpoint.is_due):
                 kept.write(course.checkpoint)
-            self.held.send_away()
             left = (time.perf_counter() - began) / (epoch - done) * (epochs - epoch)
             valid = {} if course.watched is None or math.isnan(value) else {course.watched.metric: value}
             course.watch(EpochEnded(course.name, epoch, epochs, losses, valid, best, rate, left))
-        self.held.bring()
         if not kept.put_best():
             self.average.put()
             if course.watched is not None:
