@@ -16,7 +16,8 @@ _DOOR = {
         "Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest",
     ),
     "mmfuse.events": (
-        "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched", "silent",
+        "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched",
+        "leave_unsaid", "silent",
     ),
     "mmfuse.seeds": ("derive", "generator"),
     "mmfuse.labels": ("UNKNOWN", "Label", "Labels"),

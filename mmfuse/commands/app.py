@@ -168,7 +168,7 @@ class Command(click.Command):
         if count == 1:
             return super().invoke(ctx)
         if rank:
-            ctx.exit(2)
+            mmfuse.leave_unsaid(2)
         raise click.UsageError(
             f"{count} processes were launched for `{self.name}`, which is the work of one: leave torchrun out"
         )

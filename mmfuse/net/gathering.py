@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmfuse.errors import RunError
-from mmfuse.events import launched
+from mmfuse.events import launched, leave_unsaid
 from mmfuse.work import Work
 
 PATIENCE = timedelta(days=7)
@@ -60,7 +60,7 @@ def together(device: str) -> Iterator[None]:
         yield
     except BaseException as error:
         if not _tells(store):
-            raise SystemExit(1) from error
+            leave_unsaid(1)
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
             mend = "see what torchrun says of it; --resume goes on"
             raise RunError("another process of this training ended", f"{count} that work to its end", mend) from error
