@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
 FOLDERS := $(PLUGINS:%=-e %)
+# A file of tests is the work of one process; so many work side by side.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-all bench lint clean
 
@@ -11,12 +13,12 @@ demo: $(VENV)/.installed
 	$(BIN)/mmfuse demo
 
 test: lint
-	$(BIN)/python -m pytest tests
-	@for plugin in $(PLUGINS); do echo "$(BIN)/python -m pytest $$plugin"; $(BIN)/python -m pytest $$plugin/tests || exit 1; done
+	$(PYTEST) tests
+	@for plugin in $(PLUGINS); do echo "$$plugin"; $(PYTEST) $$plugin/tests || exit 1; done
 
 test-all: lint
-	$(BIN)/python -m pytest tests -m "slow or not slow"
-	@for plugin in $(PLUGINS); do $(BIN)/python -m pytest $$plugin/tests -m "slow or not slow" || exit 1; done
+	$(PYTEST) tests -m "slow or not slow"
+	@for plugin in $(PLUGINS); do $(PYTEST) $$plugin/tests -m "slow or not slow" || exit 1; done
 
 # Figures of docs/benchmarks.md: about an hour on two idle cores. What reads photographs and weights needs MMFUSE_DATA and MMFUSE_WEIGHTS.
 bench: $(VENV)/.installed

@@ -4,8 +4,9 @@
 
 For each number of CASES (10000 100000 1000000), in a process of its own: a table of lesions with a generated image of
 8 × 8 pixels each (a PNG file of its own), age and sex, a label of two classes and patients of two lesions; then, one
-after the other, everything that a training does with it. Said of each step: seconds; microseconds a case; MB that it
-leaves held (the table, a key and a place a case and modality, scores); and MB beyond those while it works. Linux alone.
+after the other, everything that a training does with it. Said of each step: seconds; microseconds a case; and the most
+MB that the process holds while it works, all that it holds from the steps before included, the table itself (its cells
+as text) left out. Linux alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+IDLE = "libraries alone"
 FOLDER_OF = 1000
 """Images a folder."""
 ENCODER = '''
@@ -143,9 +145,9 @@ class Peak(threading.Thread):
 class Steps:
     """Carries steps out and writes down what each took."""
 
-    def __init__(self, cases: int) -> None:
-        self.cases, self.found = cases, dict[str, tuple[float, float, float]]()
-        self.began, self.idle, self.most = time.perf_counter(), memory(), 0.0
+    def __init__(self) -> None:
+        self.found = {IDLE: (0.0, memory())}
+        self.table = 0.0
 
     def __call__(self, name: str, what: Callable[[], Any]) -> Any:
         give_back()
@@ -154,14 +156,13 @@ class Steps:
             made = what()
         seconds = time.perf_counter() - began
         give_back()
-        held = max(memory() - before, 0.0)
-        self.most = max(self.most, peak.most)
-        self.found[name] = (seconds, held, max(peak.most - before - held, 0.0))
-        print(f"  {name}: {seconds:.1f} s, holds {held:.0f} MB, works in {self.found[name][2]:.0f} MB", file=sys.stderr)
+        self.table = self.table or memory() - before
+        self.found[name] = (seconds, peak.most - self.table)
+        print(f"  {name}: {seconds:.1f} s, {self.found[name][1]:.0f} MB beyond the table", file=sys.stderr)
         return made
 
 
-def carry_out(place: Path, cases: int) -> dict[str, tuple[float, float, float]]:
+def carry_out(place: Path) -> dict[str, tuple[float, float]]:
     import mmfuse
     from mmfuse.data.inputs import read_inputs
 
@@ -176,7 +177,7 @@ def carry_out(place: Path, cases: int) -> dict[str, tuple[float, float, float]]:
     pipelines = {frozen: mmfuse.Pipeline(spec(frozen), catalog=catalog, device="cpu") for frozen in (False, True)}
     import torch  # noqa: F401  # what libraries take is no case's
 
-    step = Steps(cases)
+    step = Steps()
     table = step("table", lambda: mmfuse.read_table(place / "cases.csv"))
     card = pipelines[False].spec.card
     held = step("cases", lambda: mmfuse.Cases(table, card, place))
@@ -193,9 +194,6 @@ def carry_out(place: Path, cases: int) -> dict[str, tuple[float, float, float]]:
     step("test cases predicted", lambda: run.predict_proba(new))
     step("figures", lambda: mmfuse.evaluate(run.scores, on="test"))
     step("intervals", lambda: mmfuse.intervals(run.scores, on="test", metrics=("macro-auc", "accuracy")))
-    step.found["all of it, beyond what is held before the table is read"] = (
-        time.perf_counter() - step.began, 0.0, step.most - step.idle,
-    )  # fmt: skip
     return step.found
 
 
@@ -211,7 +209,7 @@ def main(counts: list[int]) -> None:
         with a_folder() as place:
             print(f"{cases} cases", file=sys.stderr, flush=True)
             draw(place, cases)
-            line = [sys.executable, __file__, "--one", str(place), str(cases)]
+            line = [sys.executable, __file__, "--one", str(place)]
             done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
             found[cases] = json.loads(done.stdout.splitlines()[-1])
     print("| step | " + " | ".join(f"{cases:,} cases" for cases in counts) + " |")
@@ -219,13 +217,15 @@ def main(counts: list[int]) -> None:
     for name in found[counts[0]]:
         cells = []
         for cases in counts:
-            seconds, held, working = found[cases][name]
-            cells.append(f"{seconds:.1f} s, {seconds / cases * 1e6:.0f} µs, {held:.0f} + {working:.0f} MB")
+            seconds, most = found[cases][name]
+            cells.append(
+                f"{seconds:.1f} s, {seconds / cases * 1e6:.0f} µs, {most:.0f} MB" if seconds else f"{most:.0f} MB"
+            )
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(carry_out(Path(sys.argv[2]), int(sys.argv[3]))))
+        print(json.dumps(carry_out(Path(sys.argv[2]))))
     else:
         main([int(word) for word in sys.argv[1:]] or [10_000, 100_000, 1_000_000])

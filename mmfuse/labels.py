@@ -138,7 +138,11 @@ class Labels(Sequence[Label]):
 
     def counts(self, targets: Ints) -> Floats:
         """(cases, labels) → (columns,) how many cases have each class."""
-        return self.one_hot(targets).sum(axis=0)
+        truth = np.asarray(targets)
+        counts = np.zeros(self.columns)
+        for i, part in enumerate(self.slices.values()):
+            counts[part] = np.bincount(truth[truth[:, i] >= 0, i], minlength=part.stop - part.start)
+        return counts
 
     def prior(self, targets: Ints) -> Floats:
         """(cases, labels) → (columns,) share of each class among the cases where the label is known.

@@ -5,7 +5,6 @@ Only keyed digests are kept: neither an id nor a picture can be read from them.
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import aside, picked, room
 from mmfuse.data.cases import Cases
-from mmfuse.data.contents import content_keys
+from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.inputs import KEY
 from mmfuse.data.workers import in_chunks
 from mmfuse.errors import RunError, SpecError
@@ -31,8 +31,10 @@ Seen = dict[str, NDArray[Any]]
 
 def digest_ids(ids: NDArray[Any]) -> NDArray[Any]:
     """(n,) digests of case ids."""
-    digests = (hashlib.blake2b(f"id/{name}".encode(), digest_size=16).hexdigest() for name in ids)
-    return np.fromiter(digests, KEY, len(ids))
+    digests = room(len(ids), KEY)
+    for part in in_chunks(len(ids)):
+        digests[part] = [content_key(f"id/{name}".encode()) for name in ids[part].tolist()]
+    return digests
 
 
 def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
@@ -46,18 +48,18 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
                 for column in modality.columns:
                     paths = [path for path in alone.paths(column) if path is not None]
                     found.append(np.array([key for key in content_keys(paths) if key], dtype=KEY))
-    digests = np.concatenate(found)
+    digests = np.concatenate(found, out=room(sum(map(len, found)), KEY))
     found.clear()
     digests.sort()
     first = np.append(True, digests[1:] != digests[:-1])[: len(digests)]
-    return digests if first.all() else digests[first]
+    return digests if first.all() else picked(digests, first)
 
 
 def read_seen(run: Path) -> Seen:
     """A run's `seen.npz`. Raises: RunError if it cannot be read."""
     try:
         with np.load(run / SEEN, allow_pickle=False) as file:
-            return {name: file[name].astype(KEY) for name in ("ids", "images", "images_unlabelled")}
+            return {name: aside(file[name].astype(KEY, copy=False)) for name in ("ids", "images", "images_unlabelled")}
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         expected = "what the run's weights have seen"
         raise RunError(f"cannot be read: {error}", expected, "name a whole run", str(run / SEEN)) from error

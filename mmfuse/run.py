@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.disk import refuse_unwritable
+from mmfuse.data.workers import in_chunks
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
@@ -288,8 +289,9 @@ def environment(
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    ids = hashlib.sha256("\n".join(map(str, case_ids)).encode()).hexdigest()
-    truth = hashlib.sha256(np.ascontiguousarray(targets).tobytes()).hexdigest()
+    ids, truth = hashlib.sha256(), hashlib.sha256(np.ascontiguousarray(targets).data)
+    for part in in_chunks(len(case_ids)):
+        ids.update(b"\n" * bool(part.start) + "\n".join(case_ids[part].tolist()).encode())
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -298,7 +300,7 @@ def environment(
         "versions": versions,
         "plugins": [dataclasses.asdict(plugin) for plugin in catalog.plugins],
         "seed": spec.plan.seed,
-        "cases": {"n": len(case_ids), "ids_sha256": ids, "targets_sha256": truth},
+        "cases": {"n": len(case_ids), "ids_sha256": ids.hexdigest(), "targets_sha256": truth.hexdigest()},
     }
 
 

@@ -17,7 +17,8 @@ from mmfuse.errors import Fault, TableError
 from mmfuse.events import Meter, Watch
 
 if TYPE_CHECKING:
-    from mmfuse.data.cases import Cases, Rows
+    from mmfuse.data.cases import Cases
+    from mmfuse.data.rows import Rows
     from mmfuse.parts import Modality
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import room
 from mmfuse.data.contents import MEMORY
 from mmfuse.data.disk import cache_root, clearly, private_folder, reading, transaction
 from mmfuse.data.workers import in_chunks
@@ -221,7 +222,7 @@ def get_together(stores: Sequence[Store], keys: Keys, make: Callable[[list[int]]
     """`Store.get` of several stores whose rows are made together: `make` is asked for what any of them lacks and yields
     (positions, an array for each store). Of very many keys it is asked for a part after the other."""
     given = np.asarray(keys, dtype=np.bytes_)
-    out = [np.full(len(given), -1, dtype=np.int64) for _ in stores]
+    out = [room(len(given), np.int64, -1) for _ in stores]
     for part in in_chunks(len(given)):
         words = given[part].astype(np.str_).tolist()
         for slots, found in zip(out, _get_some(stores, words, part.start, make), strict=True):

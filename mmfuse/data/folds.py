@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import aside, numbered, picked, room
 from mmfuse.data.cases import Cases
 from mmfuse.data.cautions import cautions
 from mmfuse.data.splits import assign, fold_numbers, labelled_only
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
@@ -38,13 +40,13 @@ def settled_split(spec: Spec, cases: Cases, given: Any, watch: Watch) -> NDArray
 
 def checked_split(split: Any, n: int) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
     """(n,) words of a split. Raises: TableError if it is not one word a case."""
-    split = np.asarray(split, dtype=object)
+    split = split if isinstance(split, np.ndarray) else np.asarray(split, dtype=object)
     if split.shape != (n,):
         raise TableError(f"a split of shape {split.shape}", f"({n},): one word a case")
-    odd = sorted({repr(word) for word in split if word not in WORDS})
+    odd = sorted({repr(word) for part in in_chunks(n) for word in split[part].tolist() if word not in WORDS})
     if odd:
         raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
-    return split
+    return aside(split.astype(np.str_, copy=False))
 
 
 def refuse_unlearnable(cases: Cases, split: NDArray[Any], watch: Watch) -> None:
@@ -80,15 +82,15 @@ def training_folds(
 
     Raises: TableError where a column's groups straddle folds, or folds are needed and there is one group alone.
     """
-    folds = np.full(len(cases), -1, dtype=np.int64)
+    folds = room(len(cases), np.int64, -1)
     train = np.flatnonzero(split == "train")
     if isinstance(wanted, FoldColumn):
         folds[train] = _by_column(cases, train, wanted)
         return folds
-    drawn = cases.take(train)
-    k = min(wanted, len(set(drawn.groups)))
+    groups = picked(cases.groups, train)
+    k = min(wanted, len(numbered(groups)[0]))
     if k >= 2:
-        folds[train] = fold_numbers(drawn.groups, drawn.targets, cases.labels, k, seed)
+        folds[train] = fold_numbers(groups, picked(cases.targets, train), cases.labels, k, seed)
     elif needed:
         raise TableError(
             "all training cases are of one group: no network can speak about a case whose group it has not seen",

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import Index, positions, room
 from mmfuse.data.cache import Made, Store
-from mmfuse.data.cases import Cases, Rows
+from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, content_keys
+from mmfuse.data.rows import Rows
 from mmfuse.data.weighing import case_weights
 from mmfuse.data.workers import in_chunks, in_threads
 from mmfuse.errors import Faults, PartError, TableError
@@ -26,9 +28,6 @@ from mmfuse.labels import Ints
 from mmfuse.parts import Reader
 
 Array = NDArray[Any]
-Index = Any
-"""Whatever NumPy takes as an index of one axis: positions, a mask, a slice."""
-
 _PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
 _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
@@ -61,7 +60,8 @@ class Block:
     def memory(cls, array: Array, present: NDArray[np.bool_] | None = None) -> Block:
         """A block of an array (n, *shape) in memory; all are present unless `present` (n,) says otherwise."""
         there = np.ones(len(array), bool) if present is None else np.asarray(present, bool)
-        held = np.array(array)
+        held = room(array.shape, array.dtype)
+        held[...] = array
         held[~there] = 0
         return cls(held.shape[1:], held.dtype, there, lambda index: held[index], cache(lambda: _row_keys(held, there)))
 
@@ -69,10 +69,14 @@ class Block:
     def stored(cls, store: Store, slots: NDArray[np.int64], keys: Callable[[], NDArray[np.bytes_]]) -> Block:
         """A block of rows in a store. A slot of -1 is an absent case, whatever its key."""
         there = slots >= 0
-        return cls(
-            store.shape, store.dtype, there, lambda index: store.take(slots[index]),
-            lambda: np.where(there, keys(), b""),
-        )  # fmt: skip
+
+        def own_keys() -> NDArray[np.bytes_]:
+            given = keys()
+            own = room(len(given), given.dtype)
+            np.copyto(own, given, where=there)
+            return own
+
+        return cls(store.shape, store.dtype, there, lambda index: store.take(slots[index]), own_keys)
 
     @property
     def keys(self) -> NDArray[np.bytes_]:
@@ -97,9 +101,7 @@ class Block:
 
     def take(self, index: Index) -> Array:
         """(len(index), *shape) of the cases at `index`, contiguous; zeros where absent."""
-        if isinstance(index, slice) or np.asarray(index).dtype == bool:
-            index = np.arange(len(self))[index]
-        return np.ascontiguousarray(self._gather(np.asarray(index, dtype=np.int64)))
+        return np.ascontiguousarray(self._gather(positions(index, len(self))))
 
 
 class Sets(Block):
@@ -142,7 +144,7 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
             apart = reader.apart(rows)
             given = rows if apart is None else apart[0]
             first = next(in_chunks(len(given)))
-            read = _from_files if reader.files(given.take(np.arange(len(given))[first])) else _from_rows
+            read = _from_files if reader.files(given.take(first)) else _from_rows
             block = read(name, reader, given, watch)
             blocks[name] = block if apart is None else Sets(block, apart[1], len(rows))
         except TableError as error:
@@ -194,10 +196,10 @@ def _gather(faults: Faults, read: Callable[..., object], *given: object) -> None
 
 
 def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
-    values = np.zeros((len(rows), *reader.shape), reader.dtype)
+    values = room((len(rows), *reader.shape), reader.dtype)
     present = np.zeros(len(rows), bool)
     for part in in_chunks(len(rows)) if len(rows) else ():
-        values[part], present[part] = _read(name, reader, rows, np.arange(len(rows))[part])
+        values[part], present[part] = _read(name, reader, rows, np.arange(part.start, part.stop))
         watch(Progress(f"reading {name}", min(part.stop, len(rows)), len(rows)))
     return Block.memory(values, present)
 
@@ -205,11 +207,11 @@ def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
 def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     """A chunk of rows after the other: what is held for each is a slot and a key."""
     store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
-    keys, slots, faults = np.zeros(len(rows), KEY), np.full(len(rows), -1, dtype=np.int64), Faults()
+    keys, slots, faults = room(len(rows), KEY), room(len(rows), np.int64, -1), Faults()
     unreadable: list[int] = []
     files = 0
     for part in in_chunks(len(rows)):
-        some = np.arange(len(rows))[part]
+        some = np.arange(part.start, part.stop)
         try:
             found = _Files(name, reader, rows.take(some), watch)
             slots[part] = found.slots(store)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import numbered, picked, room
 from mmfuse.data.dates import days
 from mmfuse.data.table import canonical
 from mmfuse.data.words import listed, named
@@ -70,8 +71,8 @@ def labelled_only(cases: Cases, names: NDArray[Any], split: SplitSection, watch:
     if split.labelled == 1:
         return names
     train = np.flatnonzero(names == "train")
-    groups, member = np.unique(cases.groups[train], return_inverse=True)
-    counts, sizes = _group_counts(member, len(groups), cases.targets[train], cases.labels)
+    groups, member = numbered(picked(cases.groups, train))
+    counts, sizes = _group_counts(member, len(groups), picked(cases.targets, train), cases.labels)
     desired = np.array([split.labelled, 1 - split.labelled])
     kept = _stratify(counts, sizes, desired, generator(split.seed, "labelled"))[member] == 0
     left = names.copy()
@@ -88,13 +89,13 @@ def fold_numbers(groups: Names, targets: Ints, labels: Labels, k: int, seed: int
 
     Raises: TableError where there are fewer groups than folds.
     """
-    names, member = np.unique(groups, return_inverse=True)
+    names, member = numbered(groups)
     if len(names) < k:
         mend = f"set `folds` to {max(len(names), 2)} or fewer, or train on more cases"
         raise TableError(f"{len(names)} groups for {k} folds", "a group or more a fold", mend, "[training] folds")
     counts, sizes = _group_counts(member, len(names), targets, labels)
     rng = generator(seed, "folds", k)
-    return _stratify(counts, sizes, np.full(k, 1 / k), rng, large_first=True)[member]
+    return picked(_stratify(counts, sizes, np.full(k, 1 / k), rng, large_first=True), member)
 
 
 # ── by what the table says ────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,14 +181,14 @@ def _cut(cases: Cases, split: SplitSection, fractions: Mapping[Any, float], inde
     desired = np.append(desired, max(0.0, 1 - desired.sum()))
     if desired[-1] < 1e-6:
         names, desired = names[:-1], desired[:-1]
-    groups, member = np.unique(cases.groups[index], return_inverse=True)
+    groups, member = numbered(picked(cases.groups, index))
     rng = generator(split.seed, "split")
     if split.by:
-        return names[_by_date(cases, split.by, index, member, len(groups), desired, rng, watch)[member]]
+        return picked(names[_by_date(cases, split.by, index, member, len(groups), desired, rng, watch)], member)
     counts, sizes = _group_counts(
-        member, len(groups), cases.targets[index], cases.labels if split.stratify else Labels(())
+        member, len(groups), picked(cases.targets, index), cases.labels if split.stratify else Labels(())
     )
-    return names[_stratify(counts, sizes, desired, rng)[member]]
+    return picked(names[_stratify(counts, sizes, desired, rng)], member)
 
 
 def _by_date(
@@ -222,11 +223,13 @@ def _by_date(
 
 def _group_counts(member: Ints, groups: int, targets: Ints, labels: Labels) -> tuple[NDArray[np.int32], Ints]:
     """(groups, columns) cases of each class and (groups,) cases."""
-    counts = np.zeros((groups, labels.columns), dtype=np.int32)
-    for i, part in enumerate(labels.slices.values()):
-        known = targets[:, i] >= 0
-        np.add.at(counts, (member[known], part.start + targets[known, i]), 1)
-    return counts, np.bincount(member, minlength=groups)
+    counts, sizes = room((groups, labels.columns), np.int32), np.zeros(groups, np.int64)
+    for some in in_chunks(len(member)):
+        np.add.at(sizes, member[some], 1)
+        for i, part in enumerate(labels.slices.values()):
+            known = targets[some, i] >= 0
+            np.add.at(counts, (member[some][known], part.start + targets[some, i][known]), 1)
+    return counts, sizes
 
 
 def _stratify(

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import positions
 from mmfuse.data.disk import whole_file
 from mmfuse.data.reading import READERS
 from mmfuse.data.words import Texts, as_text, canonical, check_names, number, numbers, texts
@@ -112,9 +113,7 @@ class Table:
 
     def take(self, index: Any) -> Table:  # noqa: ANN401  # whatever NumPy takes as an index of one axis
         """The rows at `index` (positions, a mask or a slice)."""
-        index = np.asarray(index) if not isinstance(index, slice) else index
-        if isinstance(index, np.ndarray) and index.size == 0:
-            index = index.astype(np.intp)
+        index = positions(index, len(self))
         columns = {name: column[index] for name, column in self.columns.items()}
         return Table(columns, self.notes, self.decimal, self.source, self.rows[index])
 

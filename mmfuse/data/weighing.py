@@ -17,7 +17,7 @@ def case_weights(cases: Cases) -> NDArray[np.float64]:
     """
     column, table = cases.card.cases.weight, cases.table
     if not column or not cases.labelled:
-        return np.ones(len(cases))
+        return np.broadcast_to(np.ones(1), len(cases))
     if column not in table:
         found = f"no column '{column}', the case weights that the card names in [cases]"
         raise TableError(found, "a column of that name", nearest(column, table.names), table.source)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import room
 from mmfuse.data.splits import fold_numbers
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.events import Notice, Progress, Watch
@@ -108,7 +109,7 @@ def speak_honestly(
     """
     folds = given.numbers()
     what, total = f"fitting '{name}'", len(folds) + 1
-    p = np.full((len(table), table.labels.columns), np.nan)
+    p = room((len(table), table.labels.columns), float, np.nan)
     whole = learn(given.cases)
     outside = np.flatnonzero(given.folds == OUTSIDE)
     p[outside] = whole.speak(table.sources, features, outside)

@@ -17,6 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import aside, picked, room
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import PartError, RunError, nearest
 from mmfuse.labels import Floats, Ints, Label, Labels
 
@@ -33,7 +35,10 @@ def log_scores(p: Floats) -> Floats:
 
 def mean_of_views(source: Floats, labels: Labels) -> Floats:
     """(views, cases, columns) scores → (cases, columns): the mean over views of the probabilities."""
-    return labels.softmax(np.asarray(source, dtype=float)).mean(axis=0)
+    mean = room(source.shape[1:], float)
+    for part in in_chunks(len(mean)):
+        mean[part] = labels.softmax(np.asarray(source[:, part], dtype=float)).mean(axis=0)
+    return mean
 
 
 def stack(sources: Mapping[str, Floats], names: Sequence[str], labels: Labels, per_view: bool) -> Floats:
@@ -109,15 +114,13 @@ class ScoreTable:
 
     def take(self, chosen: NDArray[Any]) -> ScoreTable:
         """The cases of a mask or an index; the training prior stays."""
-        return replace(
-            self,
-            sources={name: source[:, chosen] for name, source in self.sources.items()},
-            **{name: getattr(self, name)[chosen] for name in ("ids", "groups", "split", "folds", "targets")},
-        )
+        names = ("ids", "groups", "split", "folds", "targets")
+        taken: dict[str, Any] = {name: picked(getattr(self, name), chosen) for name in names}
+        return replace(self, sources={name: source[:, chosen] for name, source in self.sources.items()}, **taken)
 
     def with_source(self, name: str, scores: Floats) -> ScoreTable:
         """The same table with one more source."""
-        return replace(self, sources={**self.sources, name: scores})
+        return replace(self, sources={**self.sources, name: aside(scores)})
 
     def save(self, path: Path) -> None:
         """Writes one npz; names and classes stand in it as JSON text. Equal tables give equal bytes."""
@@ -141,8 +144,8 @@ class ScoreTable:
             with np.load(path, allow_pickle=False) as stored:
                 about = json.loads(str(stored["about"][()]))
                 labels = Labels([Label(**{**label, "classes": tuple(label["classes"])}) for label in about["labels"]])
-                sources = {name: stored[f"source-{i}"] for i, name in enumerate(about["sources"])}
-                arrays = {name: stored[name] for name in _ARRAYS}
+                sources = {name: aside(stored[f"source-{i}"]) for i, name in enumerate(about["sources"])}
+                arrays = {name: aside(stored[name]) for name in _ARRAYS}
                 return cls(sources=sources, labels=labels, case_is=about["case_is"], **arrays)
         except (OSError, EOFError, ValueError, KeyError, TypeError, PartError, zipfile.BadZipFile) as error:
             mend = "copy the run again"

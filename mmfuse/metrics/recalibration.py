@@ -170,7 +170,11 @@ def intercept(chance: Floats, came: Floats, weight: Floats) -> Floats:
 
 def _near_shift(x: Floats, rate: Floats, weight: Floats) -> Floats:
     """(replicates,) what is added to `x` so that the mean probability is `rate`, by a Taylor series; good up to 0.5."""
-    moments = weight @ np.stack(_derivatives(_expit(x), _ORDER_OF_SHIFT), axis=1) / weight.sum(axis=1, keepdims=True)
+    moments = np.zeros((len(weight), _ORDER_OF_SHIFT + 1))
+    for start in range(0, len(x), CELLS):
+        some = slice(start, start + CELLS)
+        moments += weight[:, some] @ np.stack(_derivatives(_expit(x[some]), _ORDER_OF_SHIFT), axis=1)
+    moments /= weight.sum(axis=1, keepdims=True)
     scale = np.array([math.factorial(k) for k in range(_ORDER_OF_SHIFT + 1)], dtype=float)
     series, move = moments / scale, np.zeros(len(rate))
     bend = series[:, 1:] * np.arange(1, _ORDER_OF_SHIFT + 1)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import room
 from mmfuse.events import Meter, Watch, silent
 from mmfuse.net.altering import Alter, altered_batch
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch
@@ -67,4 +68,4 @@ def answer(
 
 def blank_scores(sources: Sequence[str], views: int, cases: int, columns: int) -> RawScores:
     """Scores of which nothing is said yet."""
-    return {source: np.full((views, cases, columns), np.nan, np.float32) for source in sources}
+    return {source: room((views, cases, columns), np.float32, np.nan) for source in sources}

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import numbered, picked
 from mmfuse.data.inputs import read_inputs
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import Notice, Watch
@@ -101,7 +102,7 @@ class Assembler:
             sights[m] = [Sight(view) for view in dict.fromkeys((IDENTITY, *(views if m in images else ())))]
             if m in drawn and learns is not None:
                 of = blocks[m].of
-                ids, learnt = self._cases.ids[of].tolist(), np.flatnonzero(np.isin(of, learns))
+                ids, learnt = picked(self._cases.ids, of), np.flatnonzero(np.isin(of, learns))
                 sights[m].append(FixedDraws(self._wiring, m, copies, ids, learnt))
         kept = self._kept(network, {m: blocks[m] for m in frozen}, sights)
         known = {
@@ -190,8 +191,8 @@ class Assembler:
 
 def _bytes(network: FusionNetwork, modality: str, block: Block, sight: Sight) -> int:
     """What the features of the distinct contents of a block take on disk."""
-    keys = np.unique(sight.keys(block.keys))
-    rows = int((keys != b"").sum())
+    keys = sight.keys(block.keys)
+    rows = len(numbered(picked(keys, keys != b""))[0])
     return rows * bytes_of(network.flows[modality], network.reads[modality])
 
 

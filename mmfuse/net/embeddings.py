@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmfuse.data.aside import room
 from mmfuse.data.cache import Store, get_together
 from mmfuse.data.inputs import Block
 from mmfuse.events import Meter, Watch
@@ -70,7 +71,7 @@ def frozen_features(
     fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
     stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
     if joined()[1] > 1:  # each process puts its share there, and then all read all
-        own = np.zeros_like(keys)
+        own = room(len(keys), keys.dtype)
         own[share(len(keys))] = keys[share(len(keys))]
         get_together(stores, own, compute)
         wait()

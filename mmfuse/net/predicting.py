@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.aside import aside
 from mmfuse.data.weighing import case_weights
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
@@ -78,7 +79,7 @@ def fit_network(
     jobs = _jobs(spec, wiring, split, folds)
     done = done_already(work, [job.name for job in jobs])
     inputs = Assembler(spec, wiring, cases, watch)
-    others, valid = np.flatnonzero(split != "train"), np.flatnonzero(split == "valid")
+    others, valid = aside(np.flatnonzero(split != "train")), aside(np.flatnonzero(split == "valid"))
     served, beside = list[RawScores](), list[RawScores]()
     fitted = FittedNetwork(spec, wiring, {})
     scores: RawScores = {}
@@ -86,7 +87,7 @@ def fit_network(
     for number, job in enumerate(jobs, 1):
         watch(StepStarted(job.name, number, len(jobs)))
         began = time.perf_counter()
-        speaking = np.concatenate([job.speaks, others if job.serves else valid])
+        speaking = aside(np.concatenate([job.speaks, others if job.serves else valid]))
         if work is not None and job.name in done:
             member, given = _read_done(work, job, spec, wiring, device)
         else:
@@ -114,7 +115,7 @@ def fit_network(
 
 
 def _jobs(spec: Spec, wiring: Wiring, split: NDArray, folds: Ints | None) -> list[_Job]:
-    train = np.flatnonzero(split == "train")
+    train = aside(np.flatnonzero(split == "train"))
     nobody = train[:0]
     if not len(train):
         raise SpecError("no case is `train`", "training cases", "look at [split]", "split")

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmfuse.data.cases import UNKNOWN
 from mmfuse.errors import PartError, SpecError, placed
 from mmfuse.events import StepEnded, StepStarted, Watch, silent
-from mmfuse.labels import Ints
+from mmfuse.labels import UNKNOWN, Ints
 from mmfuse.net.assembling import Assembler, fit_readers
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.batches import Batch, Index, NetworkData, in_order, read_batch

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmfuse.data.aside import room
+from mmfuse.data.workers import in_chunks
 from mmfuse.net.augmenting import changed
 from mmfuse.net.views import DRAWS, IDENTITY, VIEWS
 from mmfuse.seeds import derive
@@ -22,6 +23,10 @@ from mmfuse.wiring import Wiring
 
 Positions = NDArray[np.integer]
 """Of what is looked at: number × cases + case, the numbers of draws from 0."""
+
+
+_MARK = 12
+"""Bytes that stand for a case."""
 
 
 class Sight(nn.Module):
@@ -56,7 +61,7 @@ class FixedDraws(Sight):
     """`copies` augmented draws of the images of one modality, of the cases in `learns`."""
 
     def __init__(
-        self, wiring: Wiring, modality: str, copies: int, ids: Sequence[str], learns: NDArray[np.integer]
+        self, wiring: Wiring, modality: str, copies: int, ids: NDArray[np.str_], learns: NDArray[np.integer]
     ) -> None:
         super().__init__(DRAWS)
         self.copies = copies
@@ -66,7 +71,7 @@ class FixedDraws(Sight):
             [(i, type(part).__module__, part.name, part.model_dump(mode="json")) for i, part in lines], sort_keys=True
         )
         self.parts = nn.ModuleList([part.build() for _, part in lines])
-        self._ids = [str(one) for one in ids]
+        self._ids = ids
         self._learns = np.zeros(len(self._ids), bool)
         self._learns[learns] = True
 
@@ -77,14 +82,15 @@ class FixedDraws(Sight):
 
     def keys(self, contents: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
         """Of the content, the draw's number and the case; empty for cases that nothing is learnt from."""
-        marks = [hashlib.blake2b(one.encode(), digest_size=12).hexdigest() for one in self._ids]
-        words = contents.astype(np.str_).tolist()
-        found = [
-            f"{content} {number} {mark}" if content and wanted else ""
-            for number in range(self.copies)
-            for content, mark, wanted in zip(words, marks, self._learns, strict=True)
-        ]
-        return np.array(found, dtype=np.bytes_)
+        found = room((self.copies, len(contents)), f"S{contents.itemsize + len(f' {self.copies} ') + 2 * _MARK}")
+        for part in in_chunks(len(contents)):
+            words, marks = contents[part].astype(np.str_).tolist(), [_mark(one) for one in self._ids[part].tolist()]
+            for number in range(self.copies):
+                found[number, part] = [
+                    f"{content} {number} {mark}" if content and wanted else ""
+                    for content, mark, wanted in zip(words, marks, self._learns[part], strict=True)
+                ]
+        return found.reshape(-1)
 
     def forward(self, images: Tensor, positions: Positions) -> Tensor:
         """Each image under its draw, line after line."""
@@ -92,12 +98,16 @@ class FixedDraws(Sight):
         rows = torch.arange(len(images))
         for (place, name), module in zip(self._names, self.parts, strict=True):
             drawn = [
-                module.draw(1, _own_generator(place, name, number, self._ids[case]))  # type: ignore[operator]  # the role's contract
+                module.draw(1, _own_generator(place, name, number, str(self._ids[case])))  # type: ignore[operator]  # the role's contract
                 for number, case in zip(numbers.tolist(), cases.tolist(), strict=True)
             ]
             together = {key: torch.cat([one[key] for one in drawn]) for key in drawn[0]}
             images = changed(name, module, images, rows, together)
         return images
+
+
+def _mark(case: str) -> str:
+    return hashlib.blake2b(case.encode(), digest_size=_MARK).hexdigest()
 
 
 def _own_generator(place: int, name: str, number: int, case: str) -> torch.Generator:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmfuse.data.aside import picked
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import EpochEnded, Notice, Watch
 from mmfuse.labels import Labels
@@ -126,7 +127,7 @@ def train_network(
 
 def with_anything(data: NetworkData, train: Index, name: str) -> Index:
     """Those of the cases at `train` that have any modality. Raises: SpecError if there are none."""
-    train = train[data.anything[train]]
+    train = picked(train, data.anything[train])
     if not len(train):
         found = f"{name}: no training case has {' or '.join(sorted(data.blocks))}"
         raise SpecError(found, "one case or more that an encoder can read", "see `mmfuse check` for what is present")

@@ -12,7 +12,8 @@ from mmfuse.knobs import Part
 from mmfuse.learnt import Learnt
 
 if TYPE_CHECKING:
-    from mmfuse.data.cases import Rows, Table
+    from mmfuse.data.rows import Rows
+    from mmfuse.data.table import Table
 
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]

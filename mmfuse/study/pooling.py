@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cases import SET_SIGN, Cases
+from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
+from mmfuse.data.rows import SET_SIGN
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table, Texts, canonical
 from mmfuse.data.words import named, number, texts

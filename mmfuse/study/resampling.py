@@ -22,7 +22,7 @@ from mmfuse.seeds import generator
 BLOCKS = 400
 """Beyond so many groups the jackknife leaves out blocks of groups, so that its cost grows no further."""
 
-AT_ONCE = 2**21
+AT_ONCE = 2**20
 """Weights that are held together."""
 
 Flags = NDArray[np.bool_]
@@ -63,7 +63,7 @@ class Resamples:
     """Rows of them."""
 
     def parts(self, cases: int) -> Iterator[Floats]:
-        """All rows, as many at once as take 64 MB."""
+        """All rows, as many at once as take 8 MB."""
         step = max(1, AT_ONCE // max(cases, 1))
         yield from (self.made(slice(start, start + step)) for start in range(0, self.count, step))
 

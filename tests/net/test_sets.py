@@ -37,7 +37,7 @@ class PicturesReader(PictureReader):
 
     def read(self, rows):
         given = [rows.text(name) for name in self.names]
-        rows = rows._table.with_columns(
+        rows = rows._of(*rows._table.names).with_columns(
             {self.column: [next(filter(None, cells), None) for cells in zip(*given, strict=True)]}
         )
         return super().read(_Texts(rows))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.cases import SET_SIGN, resolve
 from mmfuse.data.contents import content_key
+from mmfuse.data.rows import SET_SIGN, resolve
 from mmfuse.data.workers import in_threads
 from mmfuse.events import Progress, Watch
 from mmfuse.labels import Floats
