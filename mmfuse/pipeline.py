@@ -136,7 +136,7 @@ class Pipeline:
         reading_faults(decisions.readers, cases).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
         given = _network_scores(self.network, cases, self.watch, altered)
         features = _Features(self.spec, self.wiring, cases, self.network, altered)
-        blank, none = np.full(len(cases), "", dtype=object), np.full(len(cases), -1, dtype=np.int64)
+        blank, none = np.full(len(cases), "", dtype="U1"), np.full(len(cases), -1, dtype=np.int64)
         return _table(decisions.apply(given, features, len(cases)), cases, blank, none)
 
     def predict_proba(self, cases: Cases) -> Floats:

@@ -76,9 +76,9 @@ def evaluate(
 
     Raises: TableError if no case is in that split.
     """
-    known = sorted({*map(str, table.split)} - {""})
     chosen = np.ones(len(table.split), dtype=bool) if on == "all" else np.asarray(table.split) == on
     if not chosen.any():
+        known = sorted({*map(str, table.split)} - {""})
         raise TableError(f"no case is '{on}'", f"one of {[*known, 'all']}", nearest(on, [*known, "all"]))
     targets, labels = table.targets[chosen], table.labels
     strata = np.asarray(table.folds)[chosen] if on == "train" else np.zeros(int(chosen.sum()), dtype=int)

@@ -165,9 +165,11 @@ class Assembler:
         """Those of the frozen modalities whose features are kept: the largest are left out until the rest fits."""
         large = [m for m in blocks if set(network.reads[m]) != {VECTOR}]
         limit = self._spec.plan.training.cache_limit * 1e9
-        if not large and sum(_most_bytes(network, m, block, sights[m]) for m, block in blocks.items()) <= limit:
+        each = {m: bytes_of(network.flows[m], network.reads[m]) for m in blocks}
+        looks = {m: int(block.present.sum()) * sum(sight.copies for sight in sights[m]) for m, block in blocks.items()}
+        if not large and sum(each[m] * looks[m] for m in blocks) <= limit:  # equal contents need not be sought
             return sorted(blocks)
-        sizes = {m: sum(_bytes(network, m, block, sight) for sight in sights[m]) for m, block in blocks.items()}
+        sizes = {m: each[m] * sum(_contents(block, sight) for sight in sights[m]) for m, block in blocks.items()}
         kept = sorted(sizes, key=lambda m: (sizes[m], m))
         allowed = f"training.cache_limit = {self._spec.plan.training.cache_limit:g} GB"
         while kept and sum(sizes[m] for m in kept) > limit:
@@ -189,17 +191,10 @@ class Assembler:
         return next((block for other, block in self._blocks.get(modality, ()) if same(other, reader)), None)
 
 
-def _bytes(network: FusionNetwork, modality: str, block: Block, sight: Sight) -> int:
-    """What the features of the distinct contents of a block take on disk."""
+def _contents(block: Block, sight: Sight) -> int:
+    """How many distinct contents a sight sees in a block."""
     keys = sight.keys(block.keys)
-    rows = len(numbered(picked(keys, keys != b""))[0])
-    return rows * bytes_of(network.flows[modality], network.reads[modality])
-
-
-def _most_bytes(network: FusionNetwork, modality: str, block: Block, sights: Sequence[Sight]) -> int:
-    """What the features of a block would take if no two contents were equal."""
-    rows = int(block.present.sum()) * sum(sight.copies for sight in sights)
-    return rows * bytes_of(network.flows[modality], network.reads[modality])
+    return len(numbered(picked(keys, keys != b""))[0])
 
 
 def _what(network: FusionNetwork, modality: str) -> str:

@@ -324,3 +324,13 @@ def test_reading_loads_nothing_heavy(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_words_that_recur_are_held_once(tmp_path):
+    rows = "".join(f"case {i},kind {i % 3},{'' if i % 5 else 'x y'}\n" for i in range(1000))
+    (tmp_path / "t.csv").write_text(f"id,kind,note\n{rows}")
+    table = read_table(tmp_path / "t.csv")
+    assert len({id(word) for word in table["kind"]}) == 3
+    assert len({id(word) for word in table["note"]}) == 2
+    assert table["kind"].tolist() == [f"kind {i % 3}" for i in range(1000)]
+    assert table["id"].tolist() == [f"case {i}" for i in range(1000)]
