@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 import numpy as np
@@ -59,15 +60,19 @@ def picked(array: Array, index: Index) -> Array:
 
 
 def positions(index: Index, count: int) -> NDArray[np.int64]:
-    """The positions among `count` that an index means."""
+    """The positions among `count` that an index means. Raises: IndexError for what is none, or a mask of another
+    length."""
     if isinstance(index, slice):
         return np.arange(*index.indices(count))
     places = np.asarray(index)
-    return np.flatnonzero(places) if places.dtype == bool else places.astype(np.int64, copy=False)
+    if places.dtype.kind in "iu":
+        return places.astype(np.int64, copy=False)
+    return np.arange(count)[places if places.size else []]
 
 
 def numbered(words: Array) -> tuple[Array, NDArray[np.int64]]:
     """(n,) words → those that differ, in order, and (n,) which of them each is, as `np.unique` gives them."""
+    words = np.asarray(words)
     order = aside(np.argsort(words, kind="stable"))
     new, which = np.ones(len(words), bool), room(len(words), np.int64)
     for part in in_chunks(len(words)):
@@ -90,9 +95,9 @@ def _mapped(shape: int | Sequence[int], dtype: np.dtype[Any], size: int) -> Arra
 
 def _reserve(file: IO[bytes], size: int) -> None:
     """Takes the room now: a full disk is an error here, and a dead process when a mapped page finds none."""
-    try:
+    with suppress(AttributeError, OSError):  # not every system and every disk can
         os.posix_fallocate(file.fileno(), 0, size)
-    except AttributeError:  # not everywhere
-        for start in range(0, size, LARGE):
-            file.write(bytes(min(LARGE, size - start)))
-        file.flush()
+        return
+    for start in range(0, size, LARGE):
+        file.write(bytes(min(LARGE, size - start)))
+    file.flush()

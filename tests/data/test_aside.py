@@ -54,6 +54,12 @@ def test_picked_is_what_an_index_gives(place, shape):
         np.testing.assert_array_equal(picked(given, index), wanted)
 
 
+@pytest.mark.parametrize("index", [np.ones(4, bool), np.array([0.0, 1.0]), [0, 7]])
+def test_what_is_no_index_of_it_is_refused_as_numpy_does(place, index):
+    with pytest.raises(IndexError):
+        picked(np.arange(5.0), index)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 8191, 8192, 8193, 40_000])
 def test_numbered_is_numpy_s_unique(place, n):
     words = np.array([f"p{i}" for i in np.random.default_rng(n).integers(0, max(n // 3, 1), n)], dtype=np.str_)
