@@ -11,13 +11,14 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmfuse.data.words import Texts, as_text, check_names, named, texts
+from mmfuse.data.workers import in_chunks
 from mmfuse.errors import TableError
 
 if TYPE_CHECKING:
@@ -164,7 +165,13 @@ def _strip(column: ChunkedArray) -> ChunkedArray:
 
 
 def _objects(column: ChunkedArray, missing: frozenset[str]) -> Texts:
-    return texts([None if word in missing else word for word in column.to_pylist()])
+    return texts(None if word in missing else word for word in _cells(column))
+
+
+def _cells(column: ChunkedArray) -> Iterator[Any]:
+    """A few thousand at a time: of words that recur not all are objects at once."""
+    for part in in_chunks(len(column)):
+        yield from column.slice(part.start, part.stop - part.start).to_pylist()
 
 
 def _decimal(columns: Sequence[ChunkedArray], separator: str, body: str) -> tuple[str, tuple[str, ...]]:
@@ -217,11 +224,11 @@ def _typed(column: ChunkedArray, missing: frozenset[str]) -> Texts:
 
     # A float32's own shortest digits (0.1), not those of its double (0.10000000149…).
     single = types.is_float32(column.type) or types.is_float16(column.type)
-    values = [None if v is None else np.float32(v) for v in column.to_pylist()] if single else column.to_pylist()
+    values = (None if value is None else np.float32(value) for value in _cells(column)) if single else _cells(column)
     return _words(values, missing)
 
 
-def _words(values: Sequence[Any], missing: frozenset[str]) -> Texts:
+def _words(values: Iterable[Any], missing: frozenset[str]) -> Texts:
     return texts(None if word in missing else word for word in map(as_text, values))
 
 

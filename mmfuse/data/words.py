@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import re
 from collections import Counter
@@ -139,13 +140,14 @@ def named(names: Iterable[object]) -> str:
 
 def texts(words: Iterable[str | None]) -> Texts:
     """Words as a column. Where words recur each is held once: a cell then takes 8 bytes."""
-    words = list(words)
-    first = words[:_SAMPLE]
-    if len(set(first)) <= len(first) / 2:
-        held: dict[str | None, str | None] = {}
-        words = [held.setdefault(word, word) for word in words]
-    out = np.empty(len(words), dtype=object)
-    out[:] = words
+    rest = iter(words)
+    first = list(itertools.islice(rest, _SAMPLE))
+    held: dict[str | None, str | None] = {}
+    recur = len(set(first)) <= len(first) / 2
+    every = itertools.chain(first, rest)
+    cells = [held.setdefault(word, word) for word in every] if recur else list(every)
+    out = np.empty(len(cells), dtype=object)
+    out[:] = cells
     return out
 
 
