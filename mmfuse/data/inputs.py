@@ -143,8 +143,7 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
         try:
             apart = reader.apart(rows)
             given = rows if apart is None else apart[0]
-            first = next(in_chunks(len(given)))
-            read = _from_files if reader.files(given.take(first)) else _from_rows
+            read = _from_files if reader.files(given.take(slice(0, 1))) else _from_rows
             block = read(name, reader, given, watch)
             blocks[name] = block if apart is None else Sets(block, apart[1], len(rows))
         except TableError as error:
