@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import aside, picked, room
+from mmfuse.data.aside import aside, numbered, room
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.inputs import KEY
@@ -50,9 +50,7 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
                     found.append(np.array([key for key in content_keys(paths) if key], dtype=KEY))
     digests = np.concatenate(found, out=room(sum(map(len, found)), KEY))
     found.clear()
-    digests.sort()
-    first = np.append(True, digests[1:] != digests[:-1])[: len(digests)]
-    return digests if first.all() else picked(digests, first)
+    return numbered(digests)[0]
 
 
 def read_seen(run: Path) -> Seen:

@@ -76,7 +76,7 @@ class Block:
             np.copyto(own, given, where=there)
             return own
 
-        return cls(store.shape, store.dtype, there, lambda index: store.take(slots[index]), own_keys)
+        return cls(store.shape, store.dtype, there, lambda index: store.take(slots[index]), cache(own_keys))
 
     @property
     def keys(self) -> NDArray[np.bytes_]:

@@ -223,13 +223,12 @@ def _by_date(
 
 def _group_counts(member: Ints, groups: int, targets: Ints, labels: Labels) -> tuple[NDArray[np.int32], Ints]:
     """(groups, columns) cases of each class and (groups,) cases."""
-    counts, sizes = room((groups, labels.columns), np.int32), np.zeros(groups, np.int64)
+    counts = room((groups, labels.columns), np.int32)
     for some in in_chunks(len(member)):
-        np.add.at(sizes, member[some], 1)
         for i, part in enumerate(labels.slices.values()):
             known = targets[some, i] >= 0
             np.add.at(counts, (member[some][known], part.start + targets[some, i][known]), 1)
-    return counts, sizes
+    return counts, np.bincount(member, minlength=groups)
 
 
 def _stratify(
