@@ -82,12 +82,14 @@ def _cpu_has_bf16() -> bool:
 
 
 def ready(network: Module, device: torch.device) -> Module:
-    """The network on its device, in eval mode, channels last in memory where it convolves images. On a CPU the process
-    keeps large blocks of memory from now on."""
+    """The network on its device, in eval mode; its convolutions of images lie channels last in memory, those of
+    sequences and volumes as they are. On a CPU the process keeps large blocks of memory from now on."""
     if device.type == "cpu":
         keep_large_blocks()
-    if any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for layer in network.modules():
+        for kernel in layer.parameters() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) else ():
+            if kernel.dim() == 4:  # module.to would refuse a kernel of a volume beside it
+                kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
     return network.to(device).eval()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -57,9 +57,22 @@ def make_optimiser(
     # Clipping must see unscaled gradients; a fused step in 16-mixed unscales them itself, after clipping.
     fused = device.type in FUSED_ON and not (section.precision == "16-mixed" and section.clip > 0)
     if section.optimiser == "sgd":
-        return SGD(groups, lr=section.lr, momentum=0.9, nesterov=True, fused=fused)
+        optimiser = SGD(groups, lr=section.lr, momentum=0.9, nesterov=True, fused=fused)
+        if fused:
+            _begin_at_rest(optimiser, learning)
+        return optimiser
     made = Adam if section.optimiser == "adam" else AdamW
     return made(groups, lr=section.lr, fused=fused)
+
+
+def _begin_at_rest(optimiser: SGD, learning: Sequence[nn.Parameter]) -> None:
+    """Give every parameter a velocity of zero, from which torch's own first step would start too.
+
+    The fused kernel makes velocities in the first step alone, of the parameters that have a gradient then: one that
+    gets its first gradient later, because a batch lacked its modality, ends in a TypeError (torch 2.14).
+    """
+    for parameter in learning:
+        optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def warmup_steps(section: TrainingSection, steps: int) -> int:

@@ -1,7 +1,8 @@
 """How frozen encoders look at images, once and for all: under a test-time view, or under fixed augmented draws.
 
 A draw depends on the plan's augmentations, its number and the case's id alone, not on the plan's seed: seeds, folds and
-variants share what was computed. Modalities that one augmentation names share a case's draw, as in training.
+variants share what was computed. Modalities that one augmentation names share a case's draw unless its line says
+`tied = false`, as in training: then the modality is part of the draw.
 """
 
 from __future__ import annotations
@@ -65,12 +66,15 @@ class FixedDraws(Sight):
     ) -> None:
         super().__init__(DRAWS)
         self.copies = copies
-        lines = [(i, line.part) for i, (line, named) in enumerate(wiring.augment) if modality in named]
-        self._names = [(i, part.name) for i, part in lines]
-        self._about = json.dumps(
-            [(i, type(part).__module__, part.name, part.model_dump(mode="json")) for i, part in lines], sort_keys=True
-        )
-        self.parts = nn.ModuleList([part.build() for _, part in lines])
+        lines = [(i, line) for i, (line, named) in enumerate(wiring.augment) if modality in named]
+        whose = ["" if line.tied else modality for _, line in lines]
+        self._names = [(i, line.part.name, who) for (i, line), who in zip(lines, whose, strict=True)]
+        about = [
+            [i, type(line.part).__module__, line.part.name, line.part.model_dump(mode="json"), *filter(None, [who])]
+            for (i, line), who in zip(lines, whose, strict=True)
+        ]
+        self._about = json.dumps(about, sort_keys=True)
+        self.parts = nn.ModuleList([line.part.build() for _, line in lines])
         self._ids = ids
         self._learns = np.zeros(len(self._ids), bool)
         self._learns[learns] = True
@@ -96,9 +100,9 @@ class FixedDraws(Sight):
         """Each image under its draw, line after line."""
         numbers, cases = np.divmod(positions, len(self._ids))
         rows = torch.arange(len(images))
-        for (place, name), module in zip(self._names, self.parts, strict=True):
+        for (place, name, whose), module in zip(self._names, self.parts, strict=True):
             drawn = [
-                module.draw(1, _own_generator(place, name, number, str(self._ids[case])))  # type: ignore[operator]  # the role's contract
+                module.draw(1, _own_generator(place, name, number, str(self._ids[case]), whose))  # type: ignore[operator]  # the role's contract
                 for number, case in zip(numbers.tolist(), cases.tolist(), strict=True)
             ]
             together = {key: torch.cat([one[key] for one in drawn]) for key in drawn[0]}
@@ -110,5 +114,7 @@ def _mark(case: str) -> str:
     return hashlib.blake2b(case.encode(), digest_size=_MARK).hexdigest()
 
 
-def _own_generator(place: int, name: str, number: int, case: str) -> torch.Generator:
-    return torch.Generator().manual_seed(derive(0, "feature view", place, name, number, case))
+def _own_generator(place: int, name: str, number: int, case: str, whose: str) -> torch.Generator:
+    """`whose`: the modality of a line that is not tied; empty: all that the line names share the draw."""
+    own = (whose,) if whose else ()
+    return torch.Generator().manual_seed(derive(0, "feature view", place, name, number, case, *own))

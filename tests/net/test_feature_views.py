@@ -37,7 +37,7 @@ class Light(Encoder):
         return Mean()
 
 
-def cohort(views, seed=0, limit=20.0):
+def cohort(views, seed=0, limit=20.0, tied=True):
     training = TrainingSection(epochs=3, batch=4, feature_views=views, cache_limit=limit, frozen_precision="32-true")
     spec = make_spec(
         {"one": Picture(column="one"), "two": Picture(column="two"), "age": Numbers(column="age")},
@@ -47,7 +47,7 @@ def cohort(views, seed=0, limit=20.0):
         },
         fusion=Side(),
         training=training,
-        augment={"bright": {"part": Brighten(), "on": "picture"}},
+        augment={"bright": {"part": Brighten(), "on": "picture", "tied": tied}},
         seed=seed,
     )
     two = [None if i == 3 else i + 100 for i in range(CASES)]
@@ -61,9 +61,9 @@ def assembled(spec, wiring, cases, learns=TRAIN):
     return Assembler(spec, wiring, cases, lambda event: None).data(network, readers, (IDENTITY,), learns)
 
 
-def drawn(case, number):
+def drawn(case, number, *whose):
     """What `Brighten` adds to a case under a draw, computed anew."""
-    seed = derive(0, "feature view", 0, "brighten", number, f"case{case}")
+    seed = derive(0, "feature view", 0, "brighten", number, f"case{case}", *whose)
     return float(torch.rand(1, generator=torch.Generator().manual_seed(seed)) + 1.0)
 
 
@@ -86,6 +86,24 @@ def test_each_case_is_read_under_the_view_that_was_picked_the_same_in_all_modali
     some = np.array([6, 1, 4])
     again = read_batch(picked, some).known_of(IDENTITY)
     assert torch.equal(again["one"]["vector"], given["one"]["vector"][some])
+
+
+def test_modalities_of_a_line_that_is_not_tied_get_draws_of_their_own():
+    """Also from one cache: the draws of a tied line and of an untied one are never taken for each other."""
+    tied, untied = (assembled(*cohort(views=3, tied=one)) for one in (True, False))
+    for data, whose in ((tied, ()), (untied, ("one",))):
+        plain = read_batch(data, TRAIN).known_of(IDENTITY)
+        picked = data.picked(np.random.default_rng(5))
+        given = read_batch(picked, TRAIN).known_of(IDENTITY)
+        by = {m: (given[m]["vector"] - plain[m]["vector"])[:, 0].numpy() for m in ("one", "two")}
+        augmented = [i for i in TRAIN if picked.picks[i] and i != 3]
+        assert len(augmented) > 2
+        expected = [drawn(case, int(picked.picks[case]) - 1, *whose) for case in augmented]
+        np.testing.assert_allclose(by["one"][augmented], expected, atol=1e-5)
+        if whose:
+            expected = [drawn(case, int(picked.picks[case]) - 1, "two") for case in augmented]
+            assert (np.abs(by["one"] - by["two"])[augmented] > 1e-3).all()
+        np.testing.assert_allclose(by["two"][augmented], expected, atol=1e-5)
 
 
 def test_draws_are_of_training_cases_alone_and_shared_by_seeds_and_folds():

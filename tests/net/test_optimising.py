@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_training import pictures_data, train
-from tiny_parts import Conv, Flat, Numbers, Picture, Side, make_spec
+from tiny_parts import Conv, Flat, Numbers, Picture, Side, make_spec, two_pictures
 from torch import nn
 
+from mmfuse.data.inputs import Block
 from mmfuse.errors import SpecError
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
@@ -54,6 +56,40 @@ def test_optimisers(word, kind):
     assert type(optimiser).__name__ == kind
     decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
     assert decay == {id(module.weight): 0.3, id(module.bias): 0.0}
+
+
+@pytest.mark.parametrize("word", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("average", ["none", "ema"])
+def test_every_optimiser_learns_where_batches_lack_a_modality(word, average):
+    """The first batch lacks one modality, later ones have it, and one modality is never there."""
+    section = TrainingSection(epochs=4, batch=2, optimiser=word, lr=0.01, average=average)
+    data = pictures_data(absent=0.0)
+    data.blocks["one"] = Block.memory(data.blocks["one"].take(np.arange(30)), np.arange(30) == 4)
+    data.blocks["two"] = Block.memory(data.blocks["two"].take(np.arange(30)), np.zeros(30, bool))
+    spec, wiring = two_pictures(training=section)
+    before = FusionNetwork(spec, wiring, {"one": (3, 8, 8), "two": (3, 8, 8), "age": (1,)}, spec.card.label_set)
+    start = before.state_dict()
+    network, _ = train(spec, wiring, data)
+    state = network.state_dict()
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert not torch.equal(state["encoders.one.stem.0.weight"], start["encoders.one.stem.0.weight"])
+    assert torch.equal(state["encoders.two.stem.0.weight"], start["encoders.two.stem.0.weight"])
+
+
+def test_gradients_that_come_late_are_stepped_by_as_unfused_momentum_does():
+    moved = {}
+    for fused in (True, False):
+        one, late = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+        holder = nn.ParameterList([one, late])
+        optimiser = make_optimiser(TrainingSection(optimiser="sgd", lr=0.1), holder, torch.device("cpu"), {})
+        if not fused:
+            optimiser = torch.optim.SGD(holder, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, fused=False)
+        for step in range(4):
+            optimiser.zero_grad()
+            (one.square().sum() + (late.square().sum() if step > 1 else 0)).backward()
+            optimiser.step()
+        moved[fused] = torch.stack([one, late]).detach()
+    torch.testing.assert_close(moved[True], moved[False])
 
 
 def test_nothing_to_learn_is_refused():
