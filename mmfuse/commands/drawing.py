@@ -45,18 +45,25 @@ def picture_of(explanation: Explanation, modality: str) -> bytes:
     """A PNG: the picture as read, then every map over it."""
     shown = explanation.pictures[modality]
     overlays = [overlay for overlay in explanation.overlays if overlay.modality == modality]
-    figure, axes = _panels(1 + len(overlays), shown.shape[0] / shown.shape[1])
-    axes[0].imshow(shown)
-    _words(axes[0], modality, f"case {explanation.case}, as it was read")
+    ratio = 1 / explanation.aspects.get(modality, shown.shape[1] / shown.shape[0])
+    pixel = ratio * shown.shape[1] / shown.shape[0]  # height of a pixel that is drawn one wide
+    figure, axes = _panels(1 + len(overlays), ratio)
+    axes[0].imshow(shown, aspect=pixel)
+    truths = [f"{target.label}: {target.truth}" for target in explanation.targets if target.truth]
+    told = f"; the table says {', '.join(truths)}" if truths else ""
+    _words(axes[0], modality, f"case {explanation.case}, as it was read{told}")
     for ax, overlay in zip(axes[1:], overlays, strict=False):
-        ax.imshow(blend(shown, overlay))
+        ax.imshow(blend(shown, overlay), aspect=pixel)
         _words(ax, f"{overlay.kind}\n{about(overlay.target)}".strip(), f"{overlay.caption}{spread(overlay)}")
     return _png(figure)
 
 
 def about(target: Target | None) -> str:
     """What is explained, in a line; empty for attention."""
-    return "" if target is None else f"{target.label} = {target.name}, p {target.p:.2f} ({target.source})"
+    if target is None:
+        return ""
+    truth = f"; truth: {target.truth}" if target.truth else ""
+    return f"{target.label} = {target.name}, p {target.p:.2f} ({target.source}){truth}"
 
 
 def spread(overlay: Overlay) -> str:

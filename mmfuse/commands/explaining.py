@@ -21,7 +21,7 @@ from mmfuse.commands.given import FILE, card_option, device_option, new_cases
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
-    from mmfuse import Exchange, Explanation, Labels, Pipeline
+    from mmfuse import Cases, Exchange, Explanation, Labels, Pipeline
 
 FILES = "explanation.json"
 """In the folder: every case, what was explained, and every file with its caption."""
@@ -110,7 +110,7 @@ def explain(
     if out is not None:
         refuse_folder(out, force)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
-    table = new_cases(cases, card, pipeline.spec.card)
+    table = _cases(cases, card, pipeline)
     if out is None:
         with app.working():
             told = mmfuse.exchange(pipeline, table, *names)
@@ -135,6 +135,14 @@ def _check_usage(ids: tuple[str, ...], out: Path | None, pair: str | None) -> tu
     if not comma or "," in other:
         raise click.UsageError(f"--exchange takes two inputs, as in left,right; found '{pair}'")
     return one.strip(), other.strip()
+
+
+def _cases(path: Path, card: Path | None, pipeline: Pipeline) -> Cases:
+    """Return the cases, with their labels where the table has all of them: the truth then stands on the pictures."""
+    try:
+        return new_cases(path, card, pipeline.spec.card, labelled=True)
+    except mmfuse.TableError:
+        return new_cases(path, card, pipeline.spec.card)
 
 
 def refuse_folder(out: Path, force: bool) -> None:

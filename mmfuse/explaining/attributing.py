@@ -84,32 +84,36 @@ def integrated_gradients(
 
 
 def grad_cam(subject: Subject, modality: str, source: str, column: int, part: slice) -> Tensor | None:
-    """(height, width) non-negative: where the channels of the encoder's last map speak for the class. None where the
-    encoder has no map of more than one place, or a picture passes it more than once."""
-    layer = last_map(subject, modality)
-    if layer is None:
+    """Return (height, width) non-negative: where the channels of the encoder's last map speak for the class.
+
+    None where the encoder has no map of more than one place whose layout is known (see `channels_last`), or a picture
+    passes it more than once. All zero where no channel speaks for the class.
+    """
+    found = last_map(subject, modality)
+    if found is None:
         return None
-    method = captum().LayerGradCam(_asked(subject, (modality,), source, column, part), layer)
-    with torch.enable_grad(), _no_inplace(subject.network):
-        found = method.attribute((subject.inputs[modality].clone(),), relu_attributions=True)
-    return found[subject.names([subject.modality(modality)]).index(modality), 0].detach().cpu()  # type: ignore[no-any-return]
+    with torch.enable_grad(), _no_inplace(subject.network), _channels_first(*found) as layer:
+        method = captum().LayerGradCam(_asked(subject, (modality,), source, column, part), layer)
+        maps = method.attribute((subject.inputs[modality].clone(),), relu_attributions=True)
+    return maps[subject.names([subject.modality(modality)]).index(modality), 0].detach().cpu()  # type: ignore[no-any-return]
 
 
-def last_map(subject: Subject, modality: str) -> nn.Module | None:
-    """The module of the encoder that last gives (1, channels, height, width) of more than one place, if any."""
-    seen: list[nn.Module] = []
+def last_map(subject: Subject, modality: str) -> tuple[nn.Module, bool] | None:
+    """Return the module of the encoder that last gives a map of more than one place, if any, and whether the map is
+    channels last."""
+    encoder = subject.network.encoder(subject.modality(modality))
+    seen: list[tuple[nn.Module, bool | None]] = []
 
     def look(module: nn.Module, _: object, given: object) -> None:
-        if isinstance(given, Tensor) and given.dim() == 4 and given.shape[-1] * given.shape[-2] > 1:
-            seen.append(module)
+        if isinstance(given, Tensor) and given.dim() == 4:
+            last = channels_last(encoder, module, given)
+            places = given.shape[1:3] if last else given.shape[2:]
+            if places.numel() > 1:
+                seen.append((module, last))
         elif isinstance(given, Tensor) and given.dim() == 3 and given.shape[1] > 1:
             seen.clear()  # from here on it works on tokens: the map before them is that of patches alone
 
-    learns = [
-        module
-        for module in subject.network.encoder(subject.modality(modality)).modules()
-        if any(True for _ in module.parameters())
-    ]
+    learns = [module for module in encoder.modules() if any(True for _ in module.parameters())]
     hooks = [module.register_forward_hook(look) for module in learns]  # a picture of changed colours is no map
     try:
         with torch.no_grad():
@@ -117,7 +121,65 @@ def last_map(subject: Subject, modality: str) -> nn.Module | None:
     finally:
         for hook in hooks:
             hook.remove()
-    return seen[-1] if seen and seen.count(seen[-1]) == 1 else None
+    if not seen or [module for module, _ in seen].count(seen[-1][0]) > 1:
+        return None
+    module, last = seen[-1]
+    return None if last is None else (module, last)
+
+
+def channels_last(encoder: nn.Module, module: nn.Module, given: Tensor) -> bool | None:
+    """Return whether what `module` of `encoder` gives, a 4-D tensor, is (batch, height, width, channels).
+
+    A layer norm or linear layer says so by its size, a convolution or batch norm is channels first; of any other module
+    the nearest module around it that has timm's attribute `output_fmt` ("NHWC" or "NCHW") says it, and torch's
+    convention, channels first, holds where none does. None where a layer's size does not tell the two apart.
+    """
+    own = _last_width(module)
+    if own is not None:
+        first, last = given.shape[1] == own, given.shape[-1] == own
+        return None if first == last else last
+    if isinstance(module, nn.modules.conv._ConvNd | nn.modules.batchnorm._NormBase):
+        return False
+    return _declared_format(encoder, module) == "NHWC"
+
+
+def _last_width(module: nn.Module) -> int | None:
+    """The channels that a layer norm (timm's 2-D one among them) or a linear layer gives; None for other modules."""
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        return int(module.normalized_shape[-1])
+    return module.out_features if isinstance(module, nn.Linear) else None
+
+
+def _declared_format(encoder: nn.Module, module: nn.Module) -> str:
+    """What the innermost module of `encoder` that holds `module`, or is it, says of its maps; empty: nothing."""
+    told = ""
+    for name in _path(encoder, module):
+        inner = encoder.get_submodule(name)
+        said = vars(inner).get("output_fmt", "")
+        told = str(getattr(said, "value", said)) or told
+    return told
+
+
+def _path(encoder: nn.Module, module: nn.Module) -> list[str]:
+    """Names of all modules of `encoder` that hold `module`, the outermost first, and of itself."""
+    name = next(name for name, inner in encoder.named_modules() if inner is module)
+    words = name.split(".") if name else []
+    return [".".join(words[:count]) for count in range(len(words) + 1)]
+
+
+@contextmanager
+def _channels_first(layer: nn.Module, last: bool) -> Iterator[nn.Module]:
+    """Yield a module that gives the layer's map channels first, as Grad-CAM's formula takes it; the network goes on
+    with the map as it was."""
+    if not last:
+        yield layer
+        return
+    probe = nn.Identity()
+    hook = layer.register_forward_hook(lambda _, __, given: probe(given.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+    try:
+        yield probe
+    finally:
+        hook.remove()
 
 
 def _asked(

@@ -8,7 +8,7 @@ folds) are explained together: their maps are averaged.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ METHODS = ("auto", ATTENTION, GRADIENTS, CAM)
 
 LOOKED = "where the model looked, not why"
 SPOKE = "coarse places whose features speak for the class; not why"
+NOTHING_SPEAKS = "nothing in this picture speaks for the class: the map is empty"
 HANGS = "what moves the answer from that for a {baseline} picture: red for the class, blue against it; not why"
 MOVES = "what moves the answer from that for zeros (of numbers: the training mean), by integrated gradients; not why"
 
@@ -48,6 +49,8 @@ class Target(NamedTuple):
     source: str
     p: float
     """In [0, 1], by the networks as they are, without test-time views."""
+    truth: str = ""
+    """The class that the table names; empty where it names none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,8 @@ class Explanation:
     bars: tuple[Bars, ...]
     matrices: dict[str, Floats]
     """{`modality/kind`, `SOURCE head/kind` …: (rows, columns)}"""
+    aspects: dict[str, float] = field(default_factory=dict)
+    """{key of `pictures`: width / height to be drawn with}, of those that were stretched when they were read."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,7 @@ class _Asked:
         self.data = [inputs.unknown(member.readers) for member in members]
         self.networks = [see_through(member.network) for member in members]
         self.readers = [member.readers for member in members]
+        self.cases = cases
         self.positions = {str(name): i for i, name in enumerate(cases.ids)}
         self.attributes = _can_attribute(question, watch)
 
@@ -160,7 +166,7 @@ class _Asked:
         reads = self._reads(subjects[0], case)
         with torch.inference_mode():
             maps, matrices = looked(subjects, self.images, self.question.source, reads)
-        targets = self._targets(subjects)
+        targets = self._targets(subjects, position)
         overlays = [Overlay(m, kind, value, None, LOOKED) for m, by in maps.items() for kind, value in by.items()]
         if self.question.method in (GRADIENTS, CAM):
             overlays = []
@@ -176,7 +182,19 @@ class _Asked:
         if self.question.deletion:
             overlays = self._deleted(subjects, overlays, targets)
         pictures = {name: _picture(subjects[0].inputs[name]) for name in pictured}
-        return Explanation(case, targets, pictures, tuple(overlays), tuple(bars), matrices)
+        aspects = {name: ratio for name, ratio in self._aspects(position).items() if name in pictures}
+        return Explanation(case, targets, pictures, tuple(overlays), tuple(bars), matrices, aspects)
+
+    def _aspects(self, position: int) -> dict[str, float]:
+        """{picture: width / height before it was stretched}, as far as readers know."""
+        rows, found = self.cases.rows(np.array([position])), dict[str, float]()
+        for modality in self.images:
+            reader = self.readers[0][modality]
+            apart = reader.apart(rows)
+            ratios = reader.aspect_ratios(rows if apart is None else apart[0])
+            names = [modality if apart is None else f"{modality}-{i}" for i in range(1, len(ratios) + 1)]
+            found |= {name: ratio for name, ratio in zip(names, ratios, strict=True) if ratio is not None}
+        return found
 
     def _reads(self, subject: Subject, case: str) -> tuple[str, ...]:
         """The modalities that the source reads and the case has; absent ones are told."""
@@ -189,7 +207,7 @@ class _Asked:
             self.watch(Notice(f"case {case} has no '{m}': there is nothing to look at", "warning"))
         return found
 
-    def _targets(self, subjects: Sequence[Subject]) -> tuple[Target, ...]:
+    def _targets(self, subjects: Sequence[Subject], position: int) -> tuple[Target, ...]:
         question = self.question
         with torch.inference_mode():
             given = [{question.source: s.outputs().scores[question.source].logits.cpu().numpy()} for s in subjects]
@@ -200,7 +218,9 @@ class _Asked:
             if not question.labels or label.name in question.labels:
                 column = label.classes.index(question.wanted) if question.wanted else int(picks[i])
                 part = p[self.labels.slices[label.name]]
-                targets.append(Target(label.name, label.classes[column], question.source, float(part[column])))
+                known = int(self.cases.targets[position, i])
+                truth = label.classes[known] if known >= 0 else ""
+                targets.append(Target(label.name, label.classes[column], question.source, float(part[column]), truth))
         return tuple(targets)
 
     def _place(self, target: Target) -> tuple[int, slice]:
@@ -217,11 +237,11 @@ class _Asked:
             for m in sorted(bare):
                 cams = [grad_cam(subject, m, target.source, column, part) for subject in subjects]
                 if any(cam is None for cam in cams):
-                    text = f"the encoder of '{m}' has no last map of several places that Grad-CAM could read"
+                    text = f"the encoder of '{m}' has no last map of several places, of a known layout, for Grad-CAM"
                     self.watch(Notice(f"{text}; --method {GRADIENTS} works with any encoder", "warning"))
                     continue
                 mean = np.mean([_numbers(cam) for cam in cams if cam is not None], axis=0)
-                overlays.append(Overlay(m, CAM, mean, target, SPOKE))
+                overlays.append(Overlay(m, CAM, mean, target, SPOKE if mean.any() else NOTHING_SPEAKS))
             return overlays, []
         asked, steps = self.question.baseline, self.question.steps
         given = [integrated_gradients(s, reads, target.source, column, part, asked, steps) for s in subjects]

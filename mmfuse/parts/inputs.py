@@ -62,6 +62,11 @@ class Reader(Learnt):
         """
         return ()
 
+    def aspect_ratios(self, rows: Rows) -> tuple[float | None, ...]:
+        """Return (n,) width / height of each image before it was stretched to `shape`, so that pictures can be drawn
+        undistorted; None where it was not stretched, or is absent. One image a row, as for `files`."""
+        return (None,) * len(rows)
+
     def fingerprint(self) -> str:
         """What, beside the file's content, decides the pixels: steps, size, versions.
 

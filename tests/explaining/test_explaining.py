@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from fits import PART, SPLIT, N, columns, fitted, subject_of
 from tiny_parts import ConvNet, Flat, Lin, Numbers, Picture, make_cases, make_spec, two_pictures
 
 from mmfuse.errors import PartError, PluginError, SpecError, TableError
@@ -12,35 +13,12 @@ from mmfuse.events import Notice
 from mmfuse.explaining.attributing import BASELINES, grad_cam, integrated_gradients, last_map
 from mmfuse.explaining.deleting import control, deletion, stretch
 from mmfuse.explaining.explanations import Question, explain
-from mmfuse.explaining.subjects import Subject, see_through
-from mmfuse.net.assembling import Assembler
 from mmfuse.net.features import Features, Fused, Scores
 from mmfuse.net.predicting import fit_network
 from mmfuse.parts import Encoder, FeatureFusion, Head
 from mmfuse.spec import TrainingSection
-from mmfuse.wiring import wire
 
-N = 12
-SPLIT = np.array(["train"] * 10 + ["valid"] * 2, dtype=object)
-PART = slice(0, 2)
 IG = Question(method="integrated-gradients")
-
-
-def columns():
-    labels = np.array(["a", "b"])[np.arange(N) % 2]
-    return {"one": [None, *range(1, N)], "two": [*range(100, 99 + N), None], "age": range(N), "y": labels}
-
-
-def fitted(spec, wiring=None):
-    cases = make_cases(spec, columns(), N)
-    network, _ = fit_network(spec, wiring or wire(spec), cases, SPLIT, None, device="cpu")
-    return network, cases
-
-
-def subject_of(network, cases, position):
-    member = next(iter(network.members.values()))
-    inputs = Assembler(network.spec, network.wiring, cases, lambda event: None)
-    return Subject(see_through(member.network), inputs.unknown(member.readers), position)
 
 
 @pytest.fixture(scope="module", params=["learnt", "frozen and shared"])
@@ -87,7 +65,7 @@ def test_grad_cam_is_its_formula(ready):
     subject = subject_of(network, cases, 5)
     found = grad_cam(subject, "two", "fused", 1, PART)
     encoder = subject.network.encoder("two")
-    assert last_map(subject, "two") is encoder.stem
+    assert last_map(subject, "two") == (encoder.stem, False)
     held = []
     hook = encoder.stem.register_forward_hook(lambda module, given, out: held.append(out.requires_grad_()))
     with torch.enable_grad():

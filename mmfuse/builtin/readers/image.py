@@ -100,35 +100,32 @@ class ImageReader(Reader):
                     faults.add(where, str(error), error.expected, mend)
                 continue
             if self.steps:
-                image = image_of(self._stepped(pixels_of(image), where, faults))
+                image = image_of(_stepped(self.steps, pixels_of(image), where, faults))
             fill_planes(images[i], resized(image, self.height, self.width, self.aspect, self.resize))
             present[i] = True
         faults.raise_as(TableError)
         return images, present
 
+    def aspect_ratios(self, rows: Rows) -> tuple[float | None, ...]:
+        """Return (n,) width / height of each image as it was decoded (upright, after the steps); None where `aspect`
+        keeps it anyway, or the file gives no image."""
+        from mmfuse.builtin.decoding import UnreadableError, decode, pixels_of
+
+        found: list[float | None] = [None] * len(rows)
+        for i, (path, column) in enumerate(self._files(rows)):
+            if path is not None and self.aspect == "stretch":
+                try:
+                    pixels = pixels_of(decode(path, self.max_pixels, self._draft_side))
+                except UnreadableError:
+                    continue
+                pixels = _stepped(self.steps, pixels, rows.where(i, column), Faults())
+                found[i] = pixels.shape[1] / pixels.shape[0]
+        return tuple(found)
+
     @property
     def _draft_side(self) -> int:
         """Fewest pixels a side that decoding may leave. Steps count pixels of the whole image."""
         return 0 if self.steps else 2 * max(self.height, self.width)
-
-    def _stepped(self, pixels: NDArray[np.uint8], where: str, faults: Faults) -> NDArray[np.uint8]:
-        for step in self.steps:
-            try:
-                pixels = step.apply(pixels)
-            except TableError as error:
-                for fault in error.faults:
-                    faults.add(where, f"step '{step.name}': {fault.found}", fault.expected, fault.mend)
-                break
-            sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3
-            if not sound or pixels.shape[2] != 3 or pixels.size == 0:
-                found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-                raise PartError(
-                    f"step '{step.name}' made {found}",
-                    "a uint8 array (height, width, 3)",
-                    "report it to whoever wrote the step",
-                    where,
-                )
-        return pixels
 
     def fingerprint(self) -> str:
         from mmfuse.builtin import decoding
@@ -166,6 +163,27 @@ class ImageReader(Reader):
 
     def _record(self) -> Self:
         return dataclasses.replace(self, steps=tuple(map(_told, self.steps)))  # type: ignore[arg-type]
+
+
+def _stepped(steps: tuple[Step, ...], pixels: NDArray[np.uint8], where: str, faults: Faults) -> NDArray[np.uint8]:
+    """Return the pixels after all steps; what a step refuses is added to `faults`."""
+    for step in steps:
+        try:
+            pixels = step.apply(pixels)
+        except TableError as error:
+            for fault in error.faults:
+                faults.add(where, f"step '{step.name}': {fault.found}", fault.expected, fault.mend)
+            break
+        sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3
+        if not sound or pixels.shape[2] != 3 or pixels.size == 0:
+            found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+            raise PartError(
+                f"step '{step.name}' made {found}",
+                "a uint8 array (height, width, 3)",
+                "report it to whoever wrote the step",
+                where,
+            )
+    return pixels
 
 
 def _told(step: Step) -> str:
