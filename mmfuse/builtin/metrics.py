@@ -7,7 +7,7 @@ is the card's `positive`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
     Ints = NDArray[np.integer]
 
-Threshold = Annotated[float, Field(ge=0, le=1)]
+Threshold = Literal["argmax"] | Annotated[float, Field(ge=0, le=1)]
+
+
+def _number(threshold: Threshold) -> float | None:
+    return None if threshold == "argmax" else threshold
 
 
 class Accuracy(Metric):
@@ -127,61 +131,61 @@ class Entropy(Metric):
 class Sensitivity(Metric):
     """Share of positive cases that are called positive."""
 
-    threshold: Threshold = 0.0
-    """A case is called positive if the probability of the positive class is at least this; 0: if it is the most
-    probable class."""
+    threshold: Threshold = "argmax"
+    """A case is called positive if the probability of the positive class is at least this (from 0: every case);
+    `argmax`: if it is the most probable class."""
 
     @property
     def of_positive(self) -> bool:
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-        return side("sensitivity", self.threshold)(p, targets, labels, weight)
+        return side("sensitivity", _number(self.threshold))(p, targets, labels, weight)
 
 
 class Specificity(Metric):
     """Share of negative cases that are not called positive."""
 
-    threshold: Threshold = 0.0
-    """A case is called positive if the probability of the positive class is at least this; 0: if it is the most
-    probable class."""
+    threshold: Threshold = "argmax"
+    """A case is called positive if the probability of the positive class is at least this (from 0: every case);
+    `argmax`: if it is the most probable class."""
 
     @property
     def of_positive(self) -> bool:
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-        return side("specificity", self.threshold)(p, targets, labels, weight)
+        return side("specificity", _number(self.threshold))(p, targets, labels, weight)
 
 
 class Ppv(Metric):
     """Positive predictive value: share of positives among the cases called positive."""
 
-    threshold: Threshold = 0.0
-    """A case is called positive if the probability of the positive class is at least this; 0: if it is the most
-    probable class."""
+    threshold: Threshold = "argmax"
+    """A case is called positive if the probability of the positive class is at least this (from 0: every case);
+    `argmax`: if it is the most probable class."""
 
     @property
     def of_positive(self) -> bool:
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-        return side("ppv", self.threshold)(p, targets, labels, weight)
+        return side("ppv", _number(self.threshold))(p, targets, labels, weight)
 
 
 class Npv(Metric):
     """Negative predictive value: share of negatives among the cases not called positive."""
 
-    threshold: Threshold = 0.0
-    """A case is called positive if the probability of the positive class is at least this; 0: if it is the most
-    probable class."""
+    threshold: Threshold = "argmax"
+    """A case is called positive if the probability of the positive class is at least this (from 0: every case);
+    `argmax`: if it is the most probable class."""
 
     @property
     def of_positive(self) -> bool:
         return True
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
-        return side("npv", self.threshold)(p, targets, labels, weight)
+        return side("npv", _number(self.threshold))(p, targets, labels, weight)
 
 
 class ExactMatch(Metric):

@@ -81,17 +81,12 @@ def sides(truth: np.ndarray, called: np.ndarray, weight: Floats) -> dict[str, Fl
     }
 
 
-def side(name: str, threshold: float = 0.0) -> Score:
-    """The score of one of the four: of the most probable class where `threshold` is 0, else a case is called positive
-    if the probability of the positive class is at least `threshold`.
+def side(name: str, threshold: float | None = None) -> Score:
+    """The score of one of the four. A case is called positive if the probability of the positive class is at least
+    `threshold` (from 0: every case); None: if it is the most probable class.
     """
-    if threshold > 0:
-        return side_at(name, threshold)
-    return _side(name, lambda given: given.p.argmax(axis=1) == given.positive)
-
-
-def side_at(name: str, threshold: float) -> Score:
-    """The score of one of the four where a case is called positive from a probability on (from 0: every case)."""
+    if threshold is None:
+        return _side(name, lambda given: given.p.argmax(axis=1) == given.positive)
     return _side(name, lambda given: given.p[:, given.positive] >= threshold)
 
 
@@ -149,5 +144,5 @@ def positive_macro_f1(p: Floats, targets: Ints, labels: Labels, weight: Floats |
     A label with fewer than 10 positive or 10 negative cases is left out.
     """
     hits, either = _positives(p, targets, labels, weight)
-    enough = counted(p, targets, labels, weight)[[positive_column(labels, label) for label in labels]]
+    enough = counted(p, targets, labels)[[positive_column(labels, label) for label in labels]]
     return mean(np.where(enough, ratio(hits, either), np.nan))[:, None]

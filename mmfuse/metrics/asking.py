@@ -14,7 +14,7 @@ import numpy as np
 
 from mmfuse.errors import MmfuseError, PartError, SpecError, nearest
 from mmfuse.labels import Floats, Ints, Labels
-from mmfuse.metrics.answers import side_at
+from mmfuse.metrics.answers import side
 from mmfuse.metrics.basis import Measure, weights_of
 from mmfuse.metrics.table import MEASURES
 from mmfuse.metrics.within import WITHIN, mean_over_strata
@@ -125,7 +125,7 @@ def asked(metric: Wanted) -> Asked:
 
 def at_point(name: str, threshold: float) -> Asked:
     """Sensitivity, specificity, ppv or npv where a case is called positive from a probability on."""
-    return Asked(name, Measure(side_at(name, threshold), of_positive=True), threshold)
+    return Asked(name, Measure(side(name, threshold), of_positive=True), threshold)
 
 
 def trivial_predictors(metrics: Mapping[str, Figure], labels: Labels, prior: Floats) -> tuple[

@@ -86,20 +86,18 @@ def average(values: Floats, weight: Floats) -> Floats:
     return ratio(weight @ values, weight.sum(axis=1))
 
 
-def class_counts(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> NDArray[np.int64]:
-    """(columns,) known and spoken cases of each class; a case that weighs nothing in every replicate is not there."""
-    chosen = known_and_spoken(p, targets, labels)
-    if weight is not None:
-        chosen &= np.any(weights_of(len(p), weight) > 0, axis=0)[:, None]
-    return labels.counts(np.where(chosen, targets, -1)).astype(np.int64)
+def class_counts(p: Floats, targets: Ints, labels: Labels) -> NDArray[np.int64]:
+    """(columns,) known and spoken cases of each class."""
+    return labels.counts(np.where(known_and_spoken(p, targets, labels), targets, -1)).astype(np.int64)
 
 
-def counted(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> NDArray[np.bool_]:
+def counted(p: Floats, targets: Ints, labels: Labels) -> NDArray[np.bool_]:
     """(columns,) whether a class has at least 10 cases, and 10 others, among those known and spoken about.
 
-    It is settled once for all replicates, so that an interval speaks of the same classes as its figure.
+    Each case counts once, whatever it weighs: replicates are made a few at a time, and which classes count must not
+    depend on who stands in the same part. An interval so speaks of the same classes as its figure.
     """
-    counts = class_counts(p, targets, labels, weight)
+    counts = class_counts(p, targets, labels)
     out = np.zeros(labels.columns, dtype=bool)
     for part in labels.slices.values():
         out[part] = np.minimum(counts[part], counts[part].sum() - counts[part]) >= FEWEST

@@ -110,13 +110,13 @@ def average_precision(p: Floats, targets: Ints, labels: Labels, weight: Floats |
 
 def counted_macro_auc(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
     """The macro AUC over the classes that are `counted` among all cases given; NaN where there is none."""
-    enough = counted(p, targets, labels, weight)
+    enough = counted(p, targets, labels)
     return over_classes(np.where(enough, class_auc(p, targets, labels, weight), np.nan), labels)
 
 
 def counted_average_precision(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
     """The average precision over the classes that are `counted` among all cases given; NaN where there is none."""
-    enough = counted(p, targets, labels, weight)
+    enough = counted(p, targets, labels)
     return over_classes(np.where(enough, _of_interest(p, targets, labels, weight), np.nan), labels)
 
 

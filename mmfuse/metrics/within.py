@@ -44,7 +44,7 @@ def macro_auc_within(p: Floats, targets: Ints, labels: Labels, weight: Floats | 
     """(replicates, labels) macro AUC that compares only pairs of cases of the same stratum, over the classes that are
     counted among all cases; NaN where no stratum holds a pair.
     """
-    enough = counted(p, targets, labels, weight)
+    enough = counted(p, targets, labels)
     return over_classes(np.where(enough, class_auc_within(p, targets, labels, weight, strata), np.nan), labels)
 
 
@@ -52,7 +52,7 @@ def average_precision_within(p: Floats, targets: Ints, labels: Labels, weight: F
     """(replicates, labels) average precision (of two classes: of the positive one), each case ranked among the cases of
     its own stratum, over the classes that are counted among all cases.
     """
-    enough = counted(p, targets, labels, weight)
+    enough = counted(p, targets, labels)
     figures = _by_class(
         weighted_average_precision, lambda of, other: of, one_of_two, p, targets, labels, weight, strata
     )

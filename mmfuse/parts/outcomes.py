@@ -149,6 +149,7 @@ class Metric(Part):
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         """`p` (cases, columns) probabilities, NaN where the source abstains, `targets` (cases, labels), -1 unknown,
         `weight` (replicates, cases) → (replicates, labels), or (replicates, 1) where it is not `by_label`; NaN where
-        undefined. A weight of 0 is a case that is not there.
+        undefined. A weight of 0 is a case that is not there. A replicate's value does not depend on the others': they
+        are made a few at a time.
         """
         raise NotImplementedError

@@ -23,8 +23,8 @@ from mmfuse.study.resampling import (
     BLOCKS,
     Sample,
     Support,
-    bootstrap_weights,
     check_words,
+    drawn_again,
     leaving_out,
     one_class_folds,
     sample,
@@ -162,9 +162,9 @@ METHODS: Mapping[str, Callable[[Resampled, Scale], tuple[float, float]]] = {
 """`auto` is the method that kept its level best in the simulation."""
 
 
-def freedom(support: Support) -> int:
+def freedom(rarest: int) -> int:
     """Degrees of freedom of a jackknife's standard error: one less than the groups that hold the rarest class."""
-    return min(support.fewest, BLOCKS) - 1
+    return min(rarest, BLOCKS) - 1
 
 
 def tail_bound(units: int) -> float:
@@ -203,7 +203,7 @@ def interval(
     left_out = chosen.overall(metric, p, chosen.figure(metric, p, leaving_out(chosen.table.groups)), label)
 
     def drawn() -> Floats:
-        weight = bootstrap_weights(chosen.table.groups, replicates, seed)
+        weight = drawn_again(chosen.table.groups, replicates, seed)
         out = chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
         return out[~np.isnan(out)]
 
@@ -212,7 +212,7 @@ def interval(
 
     support = support_of(chosen.supports(metric, p), figures[0], chosen.labels, label)
     value = float(chosen.overall(metric, p, figures, label)[0])
-    given = Resampled(value, left_out, freedom(support), drawn, studentised)
+    given = Resampled(value, left_out, freedom(support.fewest), drawn, studentised)
     return _made(chosen, metric, label, support, given, method)
 
 
@@ -243,7 +243,7 @@ def intervals(
                     continue  # a figure of all labels together
                 support = support_of(supports, figures[0], chosen.labels, label)
                 values = chosen.overall(metric, p, figures, label)
-                given = Resampled(float(values[0]), values[1:], freedom(support), _nothing, _nothing_on)
+                given = Resampled(float(values[0]), values[1:], freedom(support.fewest), no_draws, no_draws_on)
                 by_metric[asked(metric).name] = _made(chosen, metric, label, support, given, "auto")
         out[source] = by_label
     return out
@@ -271,11 +271,13 @@ def intervals_at(
     return {source: made for source, made in out.items() if made}
 
 
-def _nothing() -> Floats:
+def no_draws() -> Floats:
+    """Where nothing is drawn."""
     return np.empty(0)
 
 
-def _nothing_on(scale: Scale) -> Floats:
+def no_draws_on(scale: Scale) -> Floats:
+    """Where nothing is drawn."""
     return np.empty(0)
 
 
@@ -321,14 +323,12 @@ def _studentised(chosen: Sample, metric: Wanted, p: Floats, label: str, scale: S
     """(replicates,) studentised differences from the value, where they are defined."""
     groups = chosen.table.groups
     names, member = np.unique(groups, return_inverse=True)
-    outer = bootstrap_weights(groups, INNER, seed)
-    copies = bootstrap_weights(names, INNER, seed)  # the same draw, a column a group
+    outer, copies = (drawn_again(of, INNER, seed) for of in (groups, names))  # the same draw, a column a group
     without = (np.arange(len(names))[:, None] == member).astype(float)
     step = max(1, _CELLS // (len(names) * len(member)))
     value = scale.forward(chosen.overall(metric, p, chosen.figure(metric, p), label))
     out = []
-    for start in range(0, INNER, step):
-        weight, count = outer[start : start + step], copies[start : start + step]
+    for weight, count in zip(outer.rows(step), copies.rows(step), strict=True):
         figures = chosen.overall(metric, p, chosen.figure(metric, p, weight), label)
         inner = np.maximum(weight[:, None, :] - without, 0.0).reshape(-1, len(member))
         left_out = chosen.overall(metric, p, chosen.figure(metric, p, inner), label).reshape(count.shape)

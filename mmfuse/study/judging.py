@@ -23,7 +23,7 @@ from mmfuse.study.intervals import Interval, interval
 from mmfuse.study.outside import CLASSES_ONLY
 from mmfuse.study.paired import Difference, paired_difference
 from mmfuse.study.repeated import difference_over_seeds, over_seeds
-from mmfuse.study.resampling import bootstrap_weights, sample
+from mmfuse.study.resampling import drawn_again, sample
 from mmfuse.study.variants import LATE
 from mmfuse.study.verdicts import HELPS, HURTS, UNCLEAR, verdict
 
@@ -318,9 +318,9 @@ def _best_of(tables: Sequence[ScoreTable], names: Sequence[str], metric: Wanted)
         for table in tables:
             held = sample(table, "test", _within(table))
             groups = held.table.groups
-            weight = np.concatenate([np.ones((1, len(groups))), bootstrap_weights(groups, OPTIMISM, 0)])
             p = held.table.probabilities(name)
-            by_seed.append(held.overall(metric, p, held.figure(metric, p, weight), OVERALL))
+            own, drawn_of = held.figure(metric, p), held.figure(metric, p, drawn_again(groups, OPTIMISM, 0))
+            by_seed.append(held.overall(metric, p, np.concatenate([own, drawn_of]), OVERALL))
         mean = merit(asked(metric).figure.ideal, np.mean(by_seed, axis=0))
         if not np.isnan(mean).all():
             values.append(mean[0])

@@ -33,8 +33,8 @@ from mmfuse.study.resampling import (
     Resamples,
     Sample,
     Support,
-    bootstrap_weights,
     check_words,
+    drawn_again,
     leaving_out,
     one_class_folds,
     sample,
@@ -180,7 +180,7 @@ def _jackknife_t(pair: Pair, settings: Settings) -> Difference:
     """Student's t with the jackknife's standard error over groups (Efron & Stein, Ann. Stat. 9, 1981)."""
 
     def made(left_out: Floats) -> Tested:
-        error, free = standard_error(left_out), freedom(pair.support)
+        error, free = standard_error(left_out), freedom(pair.support.fewest)
         half = float(special.stdtrit(free, (1 + LEVEL) / 2)) * error
         p = float(2 * special.stdtr(free, -abs(pair.value) / error))
         return Tested(pair.value, pair.value - half, pair.value + half, p)
@@ -192,7 +192,7 @@ def _bootstrap(pair: Pair, settings: Settings) -> Difference:
     """Percentiles of the bootstrap of groups; the p-value is twice the smaller share of resamples beyond zero."""
 
     def made(left_out: Floats) -> Tested:
-        drawn = pair.gaps(bootstrap_weights(pair.sample.table.groups, settings.replicates, settings.seed))
+        drawn = pair.gaps(drawn_again(pair.sample.table.groups, settings.replicates, settings.seed))
         drawn = drawn[~np.isnan(drawn)]
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())

@@ -38,11 +38,11 @@ RANKING = frozenset({"macro-auc", "average-precision"})
 def bootstrap_weights(groups: NDArray[np.str_], replicates: int, seed: int) -> Floats:
     """(replicates, cases): how often each case stands in each resample of whole groups, with replacement
     (Field & Welsh, J. R. Stat. Soc. B 2007: the cluster bootstrap)."""
-    names, member = numbered(groups)
-    drawn = generator(seed, "bootstrap").integers(0, len(names), (replicates, len(names)))
-    place = drawn + len(names) * np.arange(replicates)[:, None]  # counted in one go, ten times as fast as multinomial
-    counts = np.bincount(place.ravel(), minlength=replicates * len(names)).reshape(replicates, len(names))
-    return counts[:, member].astype(float)
+    out, done = np.empty((replicates, len(groups))), 0
+    for part in drawn_again(groups, replicates, seed).parts(len(groups)):
+        out[done : done + len(part)] = part
+        done += len(part)
+    return out
 
 
 def jackknife_weights(groups: NDArray[np.str_], seed: int = 0) -> Floats:
@@ -51,7 +51,7 @@ def jackknife_weights(groups: NDArray[np.str_], seed: int = 0) -> Floats:
     Beyond 400 groups each row leaves out one of 400 blocks of groups, drawn at random and as equal in number as can be
     (the delete-a-group jackknife: Kott, J. Official Statistics 17, 2001).
     """
-    return leaving_out(groups, seed).made(slice(None))
+    return next(leaving_out(groups, seed).rows(BLOCKS))
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,28 @@ class Resamples:
     """Weights (replicates, cases) that are made a few rows at a time: all of them, of a million cases, would be
     gigabytes."""
 
-    count: int
-    made: Callable[[slice], Floats]
-    """Rows of them."""
+    rows: Callable[[int], Iterator[Floats]]
+    """All of them from the first on, so many at once. They are the same however many that is."""
 
     def parts(self, cases: int) -> Iterator[Floats]:
         """All rows, as many at once as take 8 MB."""
-        step = max(1, AT_ONCE // max(cases, 1))
-        yield from (self.made(slice(start, start + step)) for start in range(0, self.count, step))
+        yield from self.rows(max(1, AT_ONCE // max(cases, 1)))
+
+
+def drawn_again(groups: NDArray[np.str_], replicates: int, seed: int) -> Resamples:
+    """The weights of `bootstrap_weights`, a few rows at a time."""
+    names, member = numbered(groups)
+
+    def rows(step: int) -> Iterator[Floats]:
+        drawing = generator(seed, "bootstrap")
+        for start in range(0, replicates, step):
+            count = min(step, replicates - start)
+            drawn = drawing.integers(0, len(names), (count, len(names)))
+            place = drawn + len(names) * np.arange(count)[:, None]  # in one go, ten times as fast as multinomial
+            counts = np.bincount(place.ravel(), minlength=count * len(names)).reshape(count, len(names))
+            yield counts[:, member].astype(float)
+
+    return Resamples(rows)
 
 
 def leaving_out(groups: NDArray[np.str_], seed: int = 0, *, whole: bool = False) -> Resamples:
@@ -77,7 +91,12 @@ def leaving_out(groups: NDArray[np.str_], seed: int = 0, *, whole: bool = False)
     if len(names) > BLOCKS:
         block = generator(seed, "jackknife").permutation(block)
     left_out, of = np.arange(-1 if whole else 0, blocks), block[member]
-    return Resamples(len(left_out), lambda rows: (left_out[rows, None] != of).astype(float))
+
+    def rows(step: int) -> Iterator[Floats]:
+        for start in range(0, len(left_out), step):
+            yield (left_out[start : start + step, None] != of).astype(float)
+
+    return Resamples(rows)
 
 
 _REST_ON: Mapping[str, Callable[[Flags, Flags], Flags]] = {

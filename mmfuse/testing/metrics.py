@@ -18,7 +18,8 @@ BINARY = Labels(
     [Label("first", ("no", "yes")), Label("second", ("no", "yes")), Label("third", ("yes", "no"), "", "yes")]
 )
 """Tried next, for metrics of several labels of two classes."""
-_CASES = 80
+_FOR_EACH_CLASS = 40
+"""Cases, so that half of them hold enough of each class for a metric that leaves rare ones out."""
 
 
 def _labels_of(part: Metric, given: Given) -> Labels:
@@ -31,8 +32,9 @@ def _problem(part: Metric, given: Given) -> tuple[np.ndarray, np.ndarray, Labels
     """(cases, columns) probabilities that know something, (cases, labels) targets, some unknown, and the labels."""
     labels, rng = _labels_of(part, given), np.random.default_rng(1)
     occur = [max(2, len(label.classes) - 1) for label in labels]
-    targets = np.stack([rng.integers(0, most, _CASES) for most in occur], axis=1)
-    logits = rng.normal(size=(_CASES, labels.columns)) + 1.5 * labels.one_hot(targets)
+    cases = _FOR_EACH_CLASS * max([2, *occur])
+    targets = np.stack([rng.integers(0, most, cases) for most in occur], axis=1)
+    logits = rng.normal(size=(cases, labels.columns)) + 1.5 * labels.one_hot(targets)
     targets[::7, 0] = -1
     targets[::5, -1] = -1
     return labels.softmax(logits), targets, labels
@@ -54,7 +56,7 @@ def suits_some_labels(part: Metric, given: Given) -> None:
 
 def gives_one_value_a_replicate_and_label(part: Metric, given: Given) -> None:
     p, targets, labels = _problem(part, given)
-    values, width = part.score(p, targets, labels, np.ones((3, _CASES))), len(labels) if part.by_label else 1
+    values, width = part.score(p, targets, labels, np.ones((3, len(p)))), len(labels) if part.by_label else 1
     need(
         np.shape(values) == (3, width),
         f"gave {np.shape(values)} for 3 replicates and {len(labels)} labels",
@@ -63,17 +65,31 @@ def gives_one_value_a_replicate_and_label(part: Metric, given: Given) -> None:
     need(bool(np.array_equal(values[0], values[1], equal_nan=True)), "differs between equal replicates", "the same")
 
 
+def takes_each_replicate_by_itself(part: Metric, given: Given) -> None:
+    """The engine asks for a few replicates at a time: who stands beside one must not reach its value."""
+    p, targets, labels = _problem(part, given)
+    weight = np.random.default_rng(4).integers(0, 3, (3, len(p))).astype(float)
+    weight[1, targets[:, 0] == 0] = 0
+    alone = np.concatenate([part.score(p, targets, labels, row[None]) for row in weight])
+    need(
+        _same(part.score(p, targets, labels, weight), alone),
+        "the value of a replicate depends on the other rows of `weight`",
+        "the value that it has by itself",
+        "settle what holds for all replicates (which classes count) from `p` and `targets`, not from `weight`",
+    )
+
+
 def weighs_cases(part: Metric, given: Given) -> None:
     p, targets, labels = _problem(part, given)
-    weight, half = np.ones((1, _CASES)), _CASES // 2
+    weight, half = np.ones((1, len(p))), len(p) // 2
     weight[0, half:] = 0
     hidden = part.score(p, targets, labels, weight)
     dropped = part.score(p[:half], targets[:half], labels, weight[:, :half])
     need(_same(hidden, dropped), "a case of weight 0 counts", "the value without it")
     twice = part.score(
-        np.concatenate([p, p[:5]]), np.concatenate([targets, targets[:5]]), labels, np.ones((1, _CASES + 5))
+        np.concatenate([p, p[:5]]), np.concatenate([targets, targets[:5]]), labels, np.ones((1, len(p) + 5))
     )
-    weight = np.ones((1, _CASES))
+    weight = np.ones((1, len(p)))
     weight[0, :5] = 2
     need(
         _same(part.score(p, targets, labels, weight), twice),
@@ -84,7 +100,7 @@ def weighs_cases(part: Metric, given: Given) -> None:
 
 def lets_unknown_and_silent_cases_weigh_nothing(part: Metric, given: Given) -> None:
     p, targets, labels = _problem(part, given)
-    ones = np.ones((1, _CASES))
+    ones = np.ones((1, len(p)))
     spoiled, moved = p.copy(), p.copy()
     spoiled[:4] = np.nan
     for index, columns in enumerate(labels.slices.values()):
@@ -101,7 +117,7 @@ def prefers_right_answers(part: Metric, given: Given) -> None:
     _, targets, labels = _problem(part, given)
     right = np.where(labels.one_hot(np.maximum(targets, 0)) > 0, 0.9, 0.05)
     right, wrong = labels.normalise(right), labels.normalise(1 - right)
-    good, bad = (np.nanmean(part.score(p, targets, labels, np.ones((1, _CASES)))) for p in (right, wrong))
+    good, bad = (np.nanmean(part.score(p, targets, labels, np.ones((1, len(p))))) for p in (right, wrong))
     need(
         bool(good > bad if part.ideal > 0 else good < bad),
         f"is {good:.3g} for right answers and {bad:.3g} for wrong ones",
@@ -126,7 +142,7 @@ def comes_to_its_ideal_for_honest_probabilities(part: Metric, given: Given) -> N
 
 def does_not_mind_the_order_of_cases(part: Metric, given: Given) -> None:
     p, targets, labels = _problem(part, given)
-    order, ones = np.random.default_rng(2).permutation(_CASES), np.ones((1, _CASES))
+    order, ones = np.random.default_rng(2).permutation(len(p)), np.ones((1, len(p)))
     one, other = part.score(p, targets, labels, ones), part.score(p[order], targets[order], labels, ones)
     need(_same(one, other), "moves with the order of cases", "the same value in any order")
 
@@ -149,7 +165,9 @@ def its_trivial_predictors_are_probabilities(part: Metric, given: Given) -> None
             "probabilities that sum to one within each label",
             "labels.normalise(weights) makes them so",
         )
-        values = part.score(np.broadcast_to(p, (_CASES, labels.columns)), targets, labels, np.ones((1, _CASES)))
+        values = part.score(
+            np.broadcast_to(p, (len(targets), labels.columns)), targets, labels, np.ones((1, len(targets)))
+        )
         width = len(labels) if part.by_label else 1
         need(np.shape(values) == (1, width), f"cannot score its trivial predictor '{name}'", f"(1, {width})")
 
@@ -158,6 +176,7 @@ CHECKS: dict[str, tuple[Any, ...]] = {
     "metric": (
         suits_some_labels,
         gives_one_value_a_replicate_and_label,
+        takes_each_replicate_by_itself,
         weighs_cases,
         lets_unknown_and_silent_cases_weigh_nothing,
         prefers_right_answers,

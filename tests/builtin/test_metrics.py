@@ -22,11 +22,11 @@ def test_the_part_keeps_its_contract(part):
     check(part)
 
 
-@pytest.mark.parametrize("threshold", [0.2, 1.0])
+@pytest.mark.parametrize("threshold", [0, 1e-9, 0.2, 1.0])
 @pytest.mark.parametrize("name", ["sensitivity", "specificity", "ppv", "npv"])
 def test_the_part_with_a_threshold_keeps_its_contract(name, threshold):
     part = mmfuse.Catalog(installed=False).find("metric", name)(threshold=threshold)
-    if threshold < 1:
+    if 0.1 < threshold < 1:
         check(part)
     chance, truth = problem()[0][:, 1], problem()[1][:, 0]
     called = chance >= threshold
@@ -34,7 +34,7 @@ def test_the_part_with_a_threshold_keeps_its_contract(name, threshold):
         "sensitivity": (called & (truth == 1)).sum() / (truth == 1).sum(),
         "specificity": (~called & (truth == 0)).sum() / (truth == 0).sum(),
         "ppv": (called & (truth == 1)).sum() / called.sum() if called.any() else np.nan,
-        "npv": (~called & (truth == 0)).sum() / (~called).sum(),
+        "npv": (~called & (truth == 0)).sum() / (~called).sum() if not called.all() else np.nan,
     }
     p, targets, labels, _ = problem()
     found = part.score(p, targets, labels, np.ones((1, len(p))))[0, 0]

@@ -18,7 +18,7 @@ def side_of(name, truth, called):
     return told[name]()
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.4, 0.99])
+@pytest.mark.parametrize("threshold", [None, 0.0, 1e-9, 0.4, 0.99])
 @pytest.mark.parametrize("name", ["sensitivity", "specificity", "ppv", "npv"])
 @pytest.mark.parametrize("labels", [LABELS, BINARY], ids=["several classes", "binary"])
 def test_the_positive_class_against_the_rest(labels, name, threshold):
@@ -29,7 +29,7 @@ def test_the_positive_class_against_the_rest(labels, name, threshold):
             for index, label in enumerate(labels):
                 block, truth = drawn(p, targets, labels, weight[r], index)
                 k = label.classes.index(label.positive)
-                called = block[:, k] >= threshold if threshold else block.argmax(axis=1) == k
+                called = block.argmax(axis=1) == k if threshold is None else block[:, k] >= threshold
                 np.testing.assert_allclose(found[r, index], side_of(name, truth == k, called), atol=1e-12)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mmfuse import SpecError, TableError, difference_over_seeds, interval, over_seeds, paired_difference
-from tests.study.tables import noisy
+from tests.study.tables import binary, noisy
 
 
 def seeds_of(count, spread, n=200, seed=0, size=1):
@@ -94,3 +94,33 @@ def test_bad_input_is_named():
     wrong = dataclasses.replace(other, targets=1 - other.targets)
     with pytest.raises(TableError, match="other labels or groups"):
         over_seeds([one, wrong], "s0", metric="accuracy")
+
+
+def rare(n=300, positives=12, seed=3, size=1):
+    """Twelve positive cases of 300; groups of `size` cases, each of one class."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros(n, int)
+    truth[: positives * size] = 1
+    margins = [strength * truth + rng.normal(size=n) for strength in (1.2, 0.8)]
+    return binary(truth, *margins, groups=np.arange(n) // size)
+
+
+@pytest.mark.parametrize("copies", [2, 3, 5])
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize(
+    "metric", ["macro-auc", "average-precision", "balanced-accuracy", "sensitivity", "ppv", "accuracy", "log-loss"]
+)
+def test_the_same_seed_again_tells_nothing_more(metric, size, copies):
+    """Twelve groups of the rarest class limit what is known, however often the same table is counted."""
+    table = rare(size=size)
+    one, again = (over_seeds([table] * copies, "s0", metric=metric), interval(table, "s0", metric=metric))
+    assert np.isnan(one.low) == np.isnan(again.low)
+    if not np.isnan(one.low):
+        assert one.low <= again.low + 1e-12
+        assert one.high >= again.high - 1e-12
+    gap = difference_over_seeds([table] * copies, "s0", "s1", metric=metric)
+    alone = paired_difference(table, "s0", "s1", metric=metric)
+    assert gap.p == pytest.approx(alone.p, nan_ok=True)
+    if not np.isnan(alone.low):
+        assert gap.low <= alone.low + 1e-12
+        assert gap.high >= alone.high - 1e-12

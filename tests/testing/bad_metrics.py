@@ -99,3 +99,12 @@ class WrongIdeal(Accuracy):
     @property
     def ideal(self):
         return 0.0
+
+
+class BesideOthers(Accuracy):
+    """Leaves out labels of which no replicate weighs both classes: what is beside a replicate reaches its value."""
+
+    def score(self, p, targets, labels, weight):
+        there = np.any(weight > 0, axis=0)
+        both = [len(np.unique(targets[there & (targets[:, i] >= 0), i])) > 1 for i in range(len(labels))]
+        return np.where(both, super().score(p, targets, labels, weight), np.nan)

@@ -90,6 +90,7 @@ BAD = {
     "suits some labels": [bad_metrics.SuitsNobody()],
     "comes to its ideal for honest probabilities": [bad_metrics.WrongIdeal()],
     "its trivial predictors are probabilities": [bad_metrics.NoPredictor()],
+    "takes each replicate by itself": [bad_metrics.BesideOthers()],
     "weighs cases": [bad_metrics.Weightless()],
     "lets unknown and silent cases weigh nothing": [bad_metrics.CountsUnknown()],
     "prefers right answers": [bad_metrics.UpsideDown()],
