@@ -5,6 +5,7 @@ and in the rooms that it calls (law 2), never by the user.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -15,6 +16,7 @@ from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases
 from mmfuse.data.folds import settled_split, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
+from mmfuse.data.splits import checked_split
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
@@ -71,9 +73,9 @@ class Pipeline:
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Self:
-        """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's. What is done is
-        kept in `work` and not done again. Under torchrun, within `mmfuse.together`, all processes train the networks;
-        the first alone goes on and is fitted.
+        """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's, and is checked as
+        a column is. What is done is kept in `work` and not done again. Under torchrun, within `mmfuse.together`, all
+        processes train the networks; the first alone goes on and is fitted.
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
@@ -106,7 +108,11 @@ class Pipeline:
         return self
 
     def steps(self, split: NDArray[Any]) -> Steps:
-        """The networks and stages that `fit` will train on a split."""
+        """Return the networks and stages that `fit` will train on a split.
+
+        Raises: TableError for words that name no split.
+        """
+        split = checked_split(split)
         has_valid, plan = bool((split == "valid").any()), self.spec.plan
         networks: list[str] = []
         if self.wiring.sources:
@@ -157,17 +163,7 @@ class Pipeline:
 
     def flags(self, cases: Cases) -> tuple[str, ...]:
         """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
-        rows, network, patterns = cases.rows(), self.network, ("",) * len(cases)
-        readers: dict[str, Any] = self._fitted().readers
-        present = {modality: reader.read(rows)[1] for modality, reader in readers.items()}
-        unseen = {modality: reader.flags(rows) for modality, reader in readers.items()}
-        if network is not None:
-            encoded = network.presence(cases)
-            patterns = network.pattern_flags(encoded)
-            present, unseen = present | encoded, unseen | network.unseen(cases)
-        anything = np.any(list(present.values()), axis=0)
-        told = ["; ".join(filter(None, texts)) for texts in zip(patterns, *unseen.values(), strict=True)]
-        return tuple(text if here else "nothing is present" for text, here in zip(told, anything, strict=True))
+        return _flags(self.network, self._fitted().readers, cases)
 
     def _fitted(self) -> FittedDecisions:
         if self.decisions is None:
@@ -191,6 +187,20 @@ class Pipeline:
         from mmfuse.run import Run
 
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+def _flags(network: Any, readers: Mapping[str, Any], cases: Cases) -> tuple[str, ...]:  # noqa: ANN401  # torch's side
+    """For each case what training never saw."""
+    rows, patterns = cases.rows(), ("",) * len(cases)
+    present = {modality: reader.read(rows)[1] for modality, reader in readers.items()}
+    unseen = {modality: reader.flags(rows) for modality, reader in readers.items()}
+    if network is not None:
+        encoded = network.presence(cases)
+        patterns = network.pattern_flags(encoded)
+        present, unseen = present | encoded, unseen | network.unseen(cases)
+    anything = np.any(list(present.values()), axis=0)
+    told = ["; ".join(filter(None, texts)) for texts in zip(patterns, *unseen.values(), strict=True)]
+    return tuple(text if here else "nothing is present" for text, here in zip(told, anything, strict=True))
 
 
 def _operating_points(spec: Spec, scores: ScoreTable, watch: Watch) -> OperatingPoints:

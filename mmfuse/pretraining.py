@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases
-from mmfuse.data.folds import checked_split
 from mmfuse.data.inputs import column_faults
-from mmfuse.data.splits import assign
+from mmfuse.data.splits import assign, checked_split, given_split
 from mmfuse.errors import Faults, SpecError, TableError
 from mmfuse.events import Event, Notice, Watch, silent
 from mmfuse.provenance import seen_unlabelled
@@ -64,7 +63,7 @@ class Pretraining:
 
     def reads(self, split: NDArray[Any]) -> NDArray[np.integer]:
         """The cases that it learns from: all but `test`, or all."""
-        split = np.asarray(split, dtype=object)
+        split = checked_split(split)
         return np.flatnonzero(np.ones(len(split), bool) if self.spec.plan.training.transductive else split != "test")
 
     def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Pretraining:
@@ -76,8 +75,9 @@ class Pretraining:
         from mmfuse.net.pretraining import pretrain_network
 
         self.events.clear()
-        split = assign(cases, self.spec.card.split, self.watch) if split is None else split  # type: ignore[assignment]
-        split, index = checked_split(split, len(cases)), self.reads(np.asarray(split))
+        given: Any = assign(cases, self.spec.card.split, self.watch) if split is None else split
+        split = given_split(given, cases)
+        index = self.reads(split)
         if len(index) < 2:
             raise TableError(f"{len(index)} cases outside `test`", "two or more to learn from", "look at [split]")
         column_faults(cases, self.wiring.inputs).raise_as(TableError)

@@ -10,7 +10,7 @@ from torch import nn
 
 import mmfuse
 from mmfuse import Cases, Pretext, Table
-from mmfuse.errors import RunError, SpecError
+from mmfuse.errors import RunError, SpecError, TableError
 from mmfuse.events import EpochEnded, Notice
 from mmfuse.hooks import hookimpl
 from mmfuse.work import Work, identity
@@ -261,3 +261,12 @@ def test_averages_are_kept_without_labels_too(average):
     moved = {name for name in plain if not torch.equal(plain[name], averaged[name])}
     assert {name for name in plain if name.startswith("encoders.") and name.endswith("weight")} <= moved
     assert all(tensor.isfinite().all() for tensor in averaged.values())
+
+
+def test_a_split_that_tears_groups_is_refused_by_name():
+    made, cases = mmfuse.Pretraining(spec_of(), catalog=CATALOG, device="cpu"), cases_of(spec_of())
+    with pytest.raises(TableError, match="30 groups straddle two splits: 'p0' in train and test"):
+        made.fit(cases, np.array(["train", "test"] * 30))
+    with pytest.raises(TableError, match="one word a case"):
+        made.fit(cases, np.array(["train", "train", "test"]))
+    assert made.network is None

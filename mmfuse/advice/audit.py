@@ -15,7 +15,7 @@ from mmfuse.advice.leaks import column_findings
 from mmfuse.advice.pictures import picture_findings
 from mmfuse.data.findings import LEVELS, Finding, Level
 from mmfuse.data.inputs import column_faults
-from mmfuse.data.splits import SPLITS, Names, straddling
+from mmfuse.data.splits import SPLITS, Names, checked_split, straddling
 from mmfuse.data.words import named
 from mmfuse.events import Watch, silent
 
@@ -28,8 +28,10 @@ __all__ = ["Finding", "audit", "presence"]
 def audit(cases: Cases, split: Names, *, files: bool = True, watch: Watch = silent) -> list[Finding]:
     """What is to be known of `cases` under `split` (n,) of `train`, `valid`, `test`, "": errors, warnings, then facts.
 
-    With `files`, every image is decoded and compared with all others by content.
+    With `files`, every image is decoded and compared with all others by content. Groups that stand in two splits are
+    an error among the findings. Raises: TableError for a split that is not one word a case.
     """
+    split = checked_split(split, len(cases))
     findings = [Finding("info", cases.table.source, note) for note in cases.notes]
     findings += _sizes(cases, split)
     findings += _groups(cases, split)

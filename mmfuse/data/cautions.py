@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from mmfuse.data.cases import Cases
 from mmfuse.data.findings import Finding
-from mmfuse.data.splits import Names
+from mmfuse.data.splits import Names, checked_split
 from mmfuse.errors import placed
 from mmfuse.spec import Spec
 
@@ -18,7 +18,7 @@ def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
     """
     head = "" if spec.plan.network == "" else spec.plan.network.head
     loss = spec.plan.training.loss
-    targets = cases.targets[split == "train"]
+    targets = cases.targets[checked_split(split, len(cases)) == "train"]
     findings = []
     for where, part in (("network.head", head), ("training.loss", loss)):
         if head == "" or part == "":  # without a head nothing learns from labels

@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import aside, numbered, picked, room
+from mmfuse.data.aside import numbered, picked, room
 from mmfuse.data.cases import Cases
 from mmfuse.data.cautions import cautions
-from mmfuse.data.splits import assign, fold_numbers, labelled_only
-from mmfuse.data.workers import in_chunks
+from mmfuse.data.splits import assign, fold_numbers, given_split, labelled_only
 from mmfuse.errors import SpecError, TableError, nearest
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
 from mmfuse.spec import FoldColumn, Spec
-
-WORDS = ("train", "valid", "test", "")
-"""What a case may be; empty: in no split."""
 
 
 def settled_split(spec: Spec, cases: Cases, given: Any, watch: Watch) -> NDArray[Any]:  # noqa: ANN401
@@ -31,22 +27,11 @@ def settled_split(spec: Spec, cases: Cases, given: Any, watch: Watch) -> NDArray
     Raises: TableError or SpecError where nothing could be learnt.
     """
     split = assign(cases, spec.card.split, watch) if given is None else given
-    split = labelled_only(cases, checked_split(split, len(cases)), spec.card.split, watch)
+    split = labelled_only(cases, given_split(split, cases), spec.card.split, watch)
     refuse_unlearnable(cases, split, watch)
     for caution in cautions(spec, cases, split):
         watch(Notice(str(caution), "warning"))
     return split
-
-
-def checked_split(split: Any, n: int) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
-    """(n,) words of a split. Raises: TableError if it is not one word a case."""
-    split = split if isinstance(split, np.ndarray) else np.asarray(split, dtype=object)
-    if split.shape != (n,):
-        raise TableError(f"a split of shape {split.shape}", f"({n},): one word a case")
-    odd = sorted({repr(word) for part in in_chunks(n) for word in split[part].tolist() if word not in WORDS})
-    if odd:
-        raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
-    return aside(split.astype(np.str_, copy=False))
 
 
 def refuse_unlearnable(cases: Cases, split: NDArray[Any], watch: Watch) -> None:
@@ -98,6 +83,24 @@ def training_folds(
             "look at [split] and at `group` in [cases]",
         )
     return folds
+
+
+def given_folds(folds: Any, cases: Cases, split: NDArray[Any]) -> Ints:  # noqa: ANN401  # whatever holds numbers
+    """Return the (n,) fold numbers that a caller gives for `cases`.
+
+    Raises: TableError if they are not one whole number a case, or name the groups of `train` that stand in two folds.
+    """
+    given = np.asarray(folds)
+    if given.shape != (len(cases),) or given.dtype.kind not in "iu":
+        found = f"folds of shape {given.shape}, {given.dtype}"
+        raise TableError(found, f"({len(cases)},): one whole number a case, -1 for none")
+    first: dict[str, int] = {}
+    train = np.flatnonzero(split == "train")
+    for group, fold in zip(cases.groups[train].tolist(), given[train].tolist(), strict=True):
+        if first.setdefault(group, fold) != fold:
+            found = f"group '{group}' stands in the folds {first[group]} and {fold}"
+            raise TableError(found, "each group whole in one fold", "training_folds draws them so", cases.table.source)
+    return given.astype(np.int64, copy=False)
 
 
 def _by_column(cases: Cases, train: Ints, wanted: FoldColumn) -> Ints:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import numbered, picked, room
+from mmfuse.data.aside import aside, numbered, picked, room
 from mmfuse.data.dates import days
 from mmfuse.data.table import canonical
 from mmfuse.data.words import listed, named
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mmfuse.spec import SplitSection
 
 SPLITS = ("train", "valid", "test")
+WORDS = (*SPLITS, "")
+"""What a case may be; empty: in no split."""
 SYNONYMS = {
     "train": "train", "training": "train", "trn": "train",
     "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid", "development": "valid", "tune": "valid",
@@ -63,6 +65,27 @@ def assign(cases: Cases, split: SplitSection, watch: Watch = silent) -> Names:
             Notice(f"[split] fractions sum to {total:g}: about {round((1 - total) * len(cases))} cases are in no split")
         )
     return _cut(cases, split, split.fractions, np.arange(len(cases)), watch)
+
+
+def given_split(split: Any, cases: Cases) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
+    """Return the (n,) words of a split that a caller gives for `cases`.
+
+    Raises: TableError if it is not one word a case, or names the groups that stand in two splits.
+    """
+    words = checked_split(split, len(cases))
+    refuse_torn_groups(cases.groups, words, f"{cases.table.source}, the split that was given")
+    return words
+
+
+def checked_split(split: Any, n: int | None = None) -> NDArray[Any]:  # noqa: ANN401  # whatever a caller holds for words
+    """(n,) words of a split, of any length where `n` is None. Raises: TableError if it is not one word a case."""
+    split = split if isinstance(split, np.ndarray) else np.asarray(split, dtype=object)
+    if split.ndim != 1 or n not in (None, len(split)):
+        raise TableError(f"a split of shape {split.shape}", f"({'cases' if n is None else n},): one word a case")
+    odd = sorted({repr(word) for part in in_chunks(len(split)) for word in split[part].tolist() if word not in WORDS})
+    if odd:
+        raise TableError(f"a split with the words {', '.join(odd)}", "train, valid, test, or '' for none")
+    return aside(split.astype(np.str_, copy=False))
 
 
 def labelled_only(cases: Cases, names: NDArray[Any], split: SplitSection, watch: Watch = silent) -> NDArray[Any]:
@@ -116,22 +139,31 @@ def _by_column(cases: Cases, column: str, watch: Watch) -> Names:
     if empty:
         watch(Notice(f"{where}: {empty} cases are in no split"))
     split = np.array(["" if word is None else meaning[word] for word in words], dtype=_DTYPE)
-    torn = straddling(cases.groups, split)
+    refuse_torn_groups(cases.groups, split, where)
+    return split
+
+
+def refuse_torn_groups(groups: Names, split: Names, where: str) -> None:
+    """Raises: TableError naming groups that stand in more than one split; `where` is what the split comes from."""
+    torn = straddling(groups, split)
     if torn:
         shown = "; ".join(f"'{group}' in {' and '.join(names)}" for group, names in list(torn.items())[:5])
         mend = "move each group into one split, or name another `group`"
         found = f"{len(torn)} groups straddle two splits: {shown}{'; …' if len(torn) > 5 else ''}"
         raise TableError(found, "every group whole in one split", mend, where)
-    return split
 
 
 def straddling(groups: Names, split: Names) -> dict[str, tuple[str, ...]]:
     """{group: its splits} of the groups that stand in more than one."""
-    found: dict[str, set[str]] = {}
-    for group, name in zip(groups.tolist(), split.tolist(), strict=True):
-        if name:
-            found.setdefault(group, set()).add(name)
-    return {group: tuple(sorted(names, key=SPLITS.index)) for group, names in found.items() if len(names) > 1}
+    words, which = numbered(groups)
+    stands = np.stack([np.bincount(which[split == name], minlength=len(words)) > 0 for name in SPLITS])
+    first = np.zeros(len(words), dtype=np.int64)
+    first[which[::-1]] = np.arange(len(which))[::-1]  # of several places the last that is written stays
+    torn = sorted(np.flatnonzero(stands.sum(axis=0) > 1).tolist(), key=first.__getitem__)
+    return {
+        str(words[group]): tuple(name for name, here in zip(SPLITS, stands[:, group], strict=True) if here)
+        for group in torn
+    }
 
 
 def _leaving_out(cases: Cases, split: SplitSection, watch: Watch) -> Names:

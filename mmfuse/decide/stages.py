@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.splits import refuse_torn_groups
 from mmfuse.decide.folding import OUTSIDE, FeatureSource, Learning, Speaker, learning, speak_honestly
 from mmfuse.decide.rules import FittedRule
 from mmfuse.decide.scores import ScoreTable, log_scores
@@ -90,8 +91,10 @@ def fit_decisions(
 
     `features.fit` and `features.read` are asked about the table's cases, by position.
 
-    Raises: SpecError if a decision has nothing to learn from; PartError if a part breaks its contract.
+    Raises: SpecError if a decision has nothing to learn from; PartError if a part breaks its contract; TableError for
+    groups that stand in two splits.
     """
+    refuse_torn_groups(table.groups, table.split, "the table of scores")
     fitted: dict[str, Speaker] = {}
     for wired in wiring.decisions:
         fitted[wired.name], scores = fit_decision(spec, wired, table, features, watch=watch)

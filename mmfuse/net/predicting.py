@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.aside import aside
+from mmfuse.data.folds import given_folds
+from mmfuse.data.splits import given_split
 from mmfuse.data.weighing import case_weights
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
@@ -73,10 +75,10 @@ def fit_network(
     Processes that are joined part when the networks stand.
 
     Raises: SpecError where parts do not fit, nothing learns or a loss is not finite; TableError for cells that cannot
-    be read.
+    be read, and a split or folds that tear a group.
     """
-    where, split = choose_device(device), np.asarray(split)
-    jobs = _jobs(spec, wiring, split, folds)
+    where, split = choose_device(device), given_split(split, cases)
+    jobs = _jobs(spec, wiring, split, None if folds is None else given_folds(folds, cases, split))
     done = done_already(work, [job.name for job in jobs])
     inputs = Assembler(spec, wiring, cases, watch)
     others, valid = aside(np.flatnonzero(split != "train")), aside(np.flatnonzero(split == "valid"))

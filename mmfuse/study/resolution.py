@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmfuse.data.findings import Finding
-from mmfuse.data.splits import SPLITS, Names
+from mmfuse.data.splits import SPLITS, Names, given_split
 from mmfuse.data.words import named
 from mmfuse.metrics import FEWEST
 from mmfuse.study.probing.reading import Z, hanley_mcneil
@@ -57,7 +57,10 @@ def resolution(cases: Cases, split: Names) -> list[Finding]:
 
     Where `test` and `valid` are both there, each has a line. A class of fewer than ten cases, or ten others, is named
     and not counted: no figure of it means much.
+
+    Raises: TableError for a split that is not one word a case, or that tears a group.
     """
+    split = given_split(split, cases)
     findings = [
         _line(cases, label, name, _counts(cases, index, label, split == name))
         for name in SPLITS[1:]

@@ -5,7 +5,8 @@ import pytest
 
 import mmfuse
 from mmfuse import Card, Cases, CasesSection, FoldColumn, LabelLine, Table
-from mmfuse.data.folds import checked_split, refuse_unlearnable, training_folds
+from mmfuse.data.folds import refuse_unlearnable, training_folds
+from mmfuse.data.splits import checked_split
 from mmfuse.errors import SpecError, TableError
 from mmfuse.spec import ColumnLine
 

@@ -63,7 +63,7 @@ class Held:
 
     def fit(self, modality, index):
         self.fits.append(np.array(index))
-        mean = self.values[index][self.present[index]].mean(axis=0)
+        mean = self.values[index][self.present[index]].sum(axis=0) / max(1, self.present[index].sum())
         return Centred(np.concatenate([[0.0], mean[1:]]))
 
     def read(self, modality, learnt, index):
@@ -78,7 +78,7 @@ def cohort(n=120, seed=0, splits=(0.5, 0.25), absent=0.0, unknown=0.1, folds=Non
     rng = np.random.default_rng(seed)
     groups = np.arange(n) // 2
     targets = np.stack([rng.integers(0, 3, n), rng.integers(0, 2, n)], axis=1)
-    split = np.repeat(["train", "valid", "test"], np.diff([0, *(int(n * s) for s in np.cumsum(splits)), n]))
+    split = np.repeat(["train", "valid", "test"], np.diff([0, *(int(n * s) // 2 * 2 for s in np.cumsum(splits)), n]))
     sources = {}
     for name in ("fused", "derm"):
         logits = rng.normal(size=(2, n, 5)) + signal * LABELS.one_hot(targets)

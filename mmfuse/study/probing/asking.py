@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmfuse.data.findings import LEVELS, Finding
-from mmfuse.data.splits import Names, fold_numbers
+from mmfuse.data.splits import Names, fold_numbers, given_split
 from mmfuse.data.words import named
 from mmfuse.events import Watch, silent
 from mmfuse.labels import UNKNOWN, Label, Labels
@@ -43,7 +43,10 @@ def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watc
     the AUC clearly exceeds what is expected of such a source (an input: .85; what should tell nothing: .5; a border:
     what the same figures tell of the picture's inside), with p < .05 over all questions together (Holm). Labels of
     `test` cases are not looked at; their images are, for copies. With `files`, images are decoded.
+
+    Raises: TableError for a split that is not one word a case, or that tears a group.
     """
+    split = given_split(split, cases)
     seen = look(cases, watch) if files else []
     findings = unseen_findings(seen)
     asked = []
