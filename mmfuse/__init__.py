@@ -40,6 +40,7 @@ _DOOR = {
     "mmfuse.json_schema": ("schema",),
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.disk": ("refuse_unwritable", "whole_file"),
+    "mmfuse.data.locks": ("taken",),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.rows": ("Rows",),
     "mmfuse.data.cases": ("Cases",),

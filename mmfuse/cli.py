@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -30,6 +31,7 @@ from mmfuse.commands import (
     using,
 )
 from mmfuse.commands.app import App, global_options, refusal
+from mmfuse.commands.signals import EndedError, heeded
 
 
 class Program(click.Group):
@@ -52,7 +54,12 @@ class Program(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an old terminal gets `?` for a sign it lacks, not a crash
         try:
-            return super().invoke(ctx)
+            with heeded():
+                return super().invoke(ctx)
+        except EndedError as error:
+            with suppress(OSError):  # nobody may be listening any more
+                click.echo(app.interrupted.replace("interrupted", f"interrupted by {error.name}", 1), err=True)
+            ctx.exit(error.code)
         except KeyboardInterrupt:
             click.echo(app.interrupted, err=True)
             ctx.exit(130)

@@ -1,7 +1,7 @@
 """What every command is given: the catalog, a screen, a watcher; and how a refusal becomes a message and an exit code.
 
-Exit codes: 0 fine, 1 refused by mmfuse or by the machine, 2 wrong usage, 130 interrupted. A refusal is shown whole and
-without a traceback (law 11); a fault of the program itself keeps its traceback.
+Exit codes: 0 fine, 1 refused by mmfuse or by the machine, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+SIGHUP). A refusal is shown whole and without a traceback (law 11); a fault of the program itself keeps its traceback.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class App:
     progress: str = "rich"
     traceback: bool = False
     interrupted: str = "interrupted; nothing was written"
-    """What Ctrl-C answers; a command that writes as it goes says so here."""
+    """What Ctrl-C or SIGTERM answers; a command that writes as it goes says so here."""
     _live: LiveBars | None = None
     _told: set[str] = field(default_factory=set)
 

@@ -11,6 +11,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option
+from mmfuse.commands.keeping import take
 from mmfuse.commands.standing import show_study, write_tables
 from mmfuse.commands.transferring import (
     TRANSFER,
@@ -102,6 +103,7 @@ def compare(
     )  # fmt: skip
     mmfuse.check_metric(metric, app.catalog)
     mmfuse.check_metric(design.chooses_by, app.catalog)
+    take(app, out)
     app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
     if given.asked:
         _refuse_beside(words, given, outside, card)

@@ -16,6 +16,7 @@ import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.figures import METRICS, show_figures
 from mmfuse.commands.given import FILE, device_option
+from mmfuse.commands.keeping import take
 from mmfuse.commands.learning import show_cost
 from mmfuse.commands.preparing import adapter, write_tidy
 from mmfuse.show import Cell, duration
@@ -43,6 +44,7 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
     """
     began = time.perf_counter()
     if out is not None:
+        take(app, out)
         mmfuse.refuse_existing(out)
         app.interrupted = f"interrupted; {out} was not written"
     with tempfile.TemporaryDirectory() if out is None else nullcontext(f"{out}-cohort") as folder:

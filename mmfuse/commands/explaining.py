@@ -119,6 +119,7 @@ def explain(
     question = mmfuse.Question(labels, wanted, source, method, baseline, steps, deletion or "", seed)
     with app.working():
         found = mmfuse.explain(pipeline.network, table, list(dict.fromkeys(ids)), question, app.watch)
+        app.interrupted = f"interrupted; {out} may hold some of the pictures, without {FILES}"
         files = write_folder(out, found, pipeline.spec.card.label_set)
     show_explanations(app, out, found, files, as_tree)
 

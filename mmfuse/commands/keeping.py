@@ -6,8 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 import mmfuse
 from mmfuse.commands.app import App
+
+
+def take(app: App, out: Path) -> None:
+    """Keep `out` to this command until it ends. Raises: RunError if another process works at it."""
+    if not mmfuse.launched()[0]:  # of several processes that work together the first one holds it
+        click.get_current_context().with_resource(mmfuse.taken(out, app.watch))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from mmfuse.commands.given import (
     load_spec,
     sets_option,
 )
-from mmfuse.commands.keeping import kept_work
+from mmfuse.commands.keeping import kept_work, take
 from mmfuse.show import Screen, duration
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def train(
     PLAN is a file or a recipe's name. What it will cost, and where, is told first; then every network, decision and
     second stage is fitted; at the end stand the figures on `valid`.
     """
+    if not dry_run:
+        take(app, out)
     mmfuse.refuse_existing(out)
     card = card_of(cases, card)
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]

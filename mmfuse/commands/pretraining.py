@@ -11,7 +11,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, JointCommand
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, load_cases, load_spec, sets_option
-from mmfuse.commands.keeping import kept_work
+from mmfuse.commands.keeping import kept_work, take
 from mmfuse.commands.learning import where
 from mmfuse.show import Screen, duration
 
@@ -44,6 +44,8 @@ def pretrain(
     PLAN is a file or a recipe's name, with [pretexts]. All cases but `test` are read, and no label. Then:
     --set network.encoders.image.weights=RUN, RUN#modality, or --set network.weights=RUN for all that fits.
     """
+    if not dry_run:
+        take(app, out)
     mmfuse.refuse_existing(out)
     card = card_of(cases, card)
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]

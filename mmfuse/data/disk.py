@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmfuse.errors import RunError
@@ -122,26 +122,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         if error.filename not in (None, str(scratch), scratch):  # another file that was written meanwhile
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-
-
-@contextmanager
-def held(path: Path) -> Iterator[bool]:
-    """Whether this process alone holds the lock file `path` while this lasts; a process that dies holds nothing. False
-    where the system or the disk has no locks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    alone = False
-    try:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        yield alone
-    finally:
-        if alone:
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def refuse_unwritable(path: Path) -> None:

@@ -22,7 +22,7 @@ from mmfuse.building import tree
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
-from mmfuse.data.disk import held
+from mmfuse.data.locks import alone
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, PartError, RunError, SpecError, TableError
@@ -162,8 +162,8 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
     began, place = time.perf_counter(), folder / VARIANTS / fit.key
     pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch)
     about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, device)
-    with held(place.with_name(f".{fit.key}.lock")) as alone:
-        work = _half_done(place, about) if alone else None
+    with alone(place.with_name(f".{fit.key}.lock")) as is_alone:
+        work = _half_done(place, about) if is_alone else None
         try:
             scores = pipeline.fit(fit.cases, fit.split, work=work).scores
         except (SpecError, TableError, PartError):  # nothing of it will be of use

@@ -245,11 +245,17 @@ def test_a_trained_encoder_is_not_embedded(trained, tmp_path, mmfuse):
 # ── interrupted, and out of room ────────────────────────────────────────────────────────────────────────────
 
 
-def start(folder, *words, **how):
+def start(folder, *words, before=lambda: None):
+    """A command as from a shell in the foreground, whatever signals this process itself ignores."""
+
+    def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        before()
+
     command = [sys.executable, "-c", "from mmfuse.cli import main; main()", *map(str, words)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare
     )
 
 
@@ -273,7 +279,7 @@ def test_a_full_disk_leaves_nothing_half_written(trained, tmp_path, command):
 
     cases, out = trained / "cases.csv", tmp_path / "out.csv"
     words = {"predict": [trained / "run", cases], "train": [trained / "plan.toml", cases]}[command]
-    process = start(tmp_path, command, *words, "--out", out, preexec_fn=limit)
+    process = start(tmp_path, command, *words, "--out", out, before=limit)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1, told
     assert "Traceback" not in told
