@@ -25,8 +25,10 @@ _NONE = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Tell whether this process alone holds the lock file `path` while this lasts; it does not where another one does, or
-    where the disk has no locks. The file is removed at the end by who held it."""
+    """Tell whether this process alone holds the lock file `path` while this lasts.
+
+    It does not where another one does, or where the disk has no locks. Who held it removes the file at the end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         yield _acquire(path, stack) == "mine"
