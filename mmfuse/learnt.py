@@ -9,7 +9,7 @@ import dataclasses
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -24,11 +24,12 @@ class Learnt:
     NumPy arrays (not of objects).
     """
 
-    def save(self, stem: Path) -> None:
+    def save(self, stem: str | Path) -> None:
         """Writes `stem.json` and, if there are arrays, `stem.npz`.
 
         Raises: TypeError naming the field that holds something else.
         """
+        stem = Path(stem)
         arrays: dict[str, np.ndarray] = {}
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(self):
@@ -50,11 +51,12 @@ class Learnt:
                 np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, stem: Path) -> Self:
+    def load(cls, stem: str | Path) -> Self:
         """Reads what `save` wrote.
 
         Raises: RunError if a file is missing, broken, or holds other fields than this class.
         """
+        stem = Path(stem)
         try:
             state: dict[str, Any] = dict(json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8")))
             npz = stem.with_name(stem.name + ".npz")
@@ -97,3 +99,15 @@ def _frozen(value: Any) -> Any:  # noqa: ANN401  # JSON values are of any type
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return value
+
+
+class StoredAsFolder:
+    """Refuse `pickle`, `copy` and whatever works by them (joblib, multiprocessing): what is fitted is stored as a
+    folder by `save`, and read by `load`."""
+
+    def __reduce__(self) -> NoReturn:
+        """Raises: TypeError."""
+        name = type(self).__name__
+        raise TypeError(
+            f"a {name} is not pickled or copied: `save(FOLDER)` stores it, `mmfuse.Pipeline.load(FOLDER)` reads a run"
+        )

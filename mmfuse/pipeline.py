@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog, Journal
-from mmfuse.data.cases import Cases
+from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.folds import settled_split, training_folds
 from mmfuse.data.inputs import column_faults, reading_faults
 from mmfuse.data.splits import checked_split
@@ -21,18 +21,20 @@ from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched, silent
-from mmfuse.labels import Floats, Ints
-from mmfuse.learnt import Learnt
+from mmfuse.labels import Floats, Ints, Labels
+from mmfuse.learnt import Learnt, StoredAsFolder
 from mmfuse.metrics import METRICS, OperatingPoints
 from mmfuse.parts import Bools
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
 from mmfuse.spec import FoldColumn, Spec
+from mmfuse.summaries import Summarized, counted
 from mmfuse.toml import with_defaults
 from mmfuse.wiring import Wiring, wire
 from mmfuse.work import Work
 
 if TYPE_CHECKING:
+    from mmfuse.data.table import Table
     from mmfuse.net.altering import Alter
 
 
@@ -43,8 +45,11 @@ class Steps(NamedTuple):
     stages: tuple[str, ...]
 
 
-class Pipeline:
-    """A spec that can be fitted to cases; afterwards it predicts. `device` is `auto`, `cpu` or `cuda`."""
+class Pipeline(StoredAsFolder, Summarized):
+    """A spec that can be fitted to cases; afterwards it predicts. `device` is `auto`, `cpu` or `cuda`.
+
+    For cases a `Table` or a pandas DataFrame will do: it is read through the card, with paths from the working folder.
+    """
 
     def __init__(
         self, spec: Spec, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
@@ -53,6 +58,7 @@ class Pipeline:
         self.spec = spec.model_copy(update={"plan": with_defaults(spec.plan, self.catalog)})
         self.wiring: Wiring = wire(self.spec)
         self.device = device
+        self._told = watch
         self.watch = Journal(self.catalog, watch)
         self.network: Any = None
         """The fitted network side (`net.predicting.FittedNetwork`), if the plan has one."""
@@ -65,6 +71,14 @@ class Pipeline:
         self.remarks: tuple[str, ...] = ()
         """What a reader of its figures should know of the weights that it started from."""
 
+    def summary(self) -> dict[str, str]:
+        """Return what it is made of and whether it is fitted."""
+        return _summary(self)
+
+    def __sklearn_clone__(self) -> Self:
+        """Return the same pipeline, not fitted, as `sklearn.base.clone` asks."""
+        return type(self)(self.spec, catalog=self.catalog, device=self.device, watch=self._told)
+
     @property
     def events(self) -> list[tuple[float, Event]]:
         """Everything that was told while fitting, with its time."""
@@ -72,20 +86,21 @@ class Pipeline:
 
     # ── fitting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Self:
+    def fit(self, cases: Cases | Table, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Self:
         """Carries the plan out on `cases`. `split` (n,) of train, valid, test overrides the card's, and is checked as
         a column is. What is done is kept in `work` and not done again. Under torchrun, within `mmfuse.together`, all
         processes train the networks; the first alone goes on and is fitted.
 
         Raises: SpecError or TableError before anything is trained, where the cases do not allow what the plan asks for.
         """
+        cases = as_cases(cases, self.spec.card, labelled=True)
         self.events.clear()
         split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs).raise_as(TableError)
         before = len(self.events)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         self.remarks = tuple(told.text for _, told in self.events[before:] if isinstance(told, Notice))
-        plan, needed = self.spec.plan, self._needs_folds(split)
+        plan, needed = self.spec.plan, _needs_folds(self, split)
         folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
         sources: dict[str, Floats] = {}
         if self.wiring.encoders:
@@ -112,32 +127,18 @@ class Pipeline:
 
         Raises: TableError for words that name no split.
         """
-        split = checked_split(split)
-        has_valid, plan = bool((split == "valid").any()), self.spec.plan
-        networks: list[str] = []
-        if self.wiring.sources:
-            folds = plan.training.folds
-            count = len(folds.predict) if isinstance(folds, FoldColumn) else folds
-            networks = ["network"] if plan.training.serve == "refit" else []
-            networks += [f"fold {k}" for k in range(1, count + 1)] if self._needs_folds(split) else []
-        stages = [f"{decision.name} (on {decision.learns_on(has_valid)})" for decision in self.wiring.decisions]
-        return Steps(tuple(networks), tuple(stages))
-
-    def _needs_folds(self, split: NDArray[Any]) -> bool:
-        """Whether networks of folds are trained: something learns from their scores, or they serve."""
-        serve = bool(self.wiring.sources) and self.spec.plan.training.serve == "folds"
-        return serve or self.wiring.needs_folds(bool((split == "valid").any()))
+        return _steps(self, checked_split(split))
 
     # ── predicting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def sources(self, cases: Cases, altered: Alter | None = None) -> ScoreTable:
+    def sources(self, cases: Cases | Table, altered: Alter | None = None) -> ScoreTable:
         """Every source's scores of new cases. Cases that it was fitted to are spoken about by what learnt from them:
         for honest scores of those read `scores`.
 
         `altered` changes what was read (`mmfuse.Reading`) before the network sees it, and the frozen vectors of second
         stages with it; their own columns of the table stay. Raises: SpecError if the plan then has no network.
         """
-        decisions = self._fitted()
+        decisions, cases = self._fitted(), as_cases(cases, self.spec.card, labelled=False)
         # before images are decoded
         reading_faults(decisions.readers, cases).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
         given = _network_scores(self.network, cases, self.watch, altered)
@@ -145,24 +146,24 @@ class Pipeline:
         blank, none = np.full(len(cases), "", dtype="U1"), np.full(len(cases), -1, dtype=np.int64)
         return _table(decisions.apply(given, features, len(cases)), cases, blank, none)
 
-    def predict_proba(self, cases: Cases) -> Floats:
+    def predict_proba(self, cases: Cases | Table) -> Floats:
         """(n, columns) probabilities of the answer; NaN for a case with nothing to go by."""
         return self.sources(cases).probabilities(self.wiring.answer)
 
-    def predict(self, cases: Cases) -> dict[str, NDArray[Any]]:
+    def predict(self, cases: Cases | Table) -> dict[str, NDArray[Any]]:
         """{label: (n,) class}; None for a case with nothing to go by."""
-        picks = cases.labels.argmax(self.predict_proba(cases))
-        classes = [np.array([*label.classes, None], dtype=object) for label in cases.labels]
-        return {label.name: classes[i][picks[:, i]] for i, label in enumerate(cases.labels)}
+        return _classes(self.spec.card.label_set, self.predict_proba(cases))
 
-    def score(self, cases: Cases) -> float:
+    def score(self, cases: Cases | Table) -> float:
         """Balanced accuracy of the answer in [0, 1], mean over labels by their weight."""
+        cases = as_cases(cases, self.spec.card, labelled=True)
         by_label = METRICS["balanced-accuracy"](self.predict_proba(cases), cases.targets, cases.labels, None)[0]
         known = ~np.isnan(by_label)
         return float(np.average(by_label[known], weights=cases.labels.weights[known])) if known.any() else float("nan")
 
-    def flags(self, cases: Cases) -> tuple[str, ...]:
+    def flags(self, cases: Cases | Table) -> tuple[str, ...]:
         """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
+        cases = as_cases(cases, self.spec.card, labelled=False)
         return _flags(self.network, self._fitted().readers, cases)
 
     def _fitted(self) -> FittedDecisions:
@@ -201,6 +202,43 @@ def _flags(network: Any, readers: Mapping[str, Any], cases: Cases) -> tuple[str,
     anything = np.any(list(present.values()), axis=0)
     told = ["; ".join(filter(None, texts)) for texts in zip(patterns, *unseen.values(), strict=True)]
     return tuple(text if here else "nothing is present" for text, here in zip(told, anything, strict=True))
+
+
+def _summary(pipeline: Pipeline) -> dict[str, str]:
+    card, scores = pipeline.spec.card, pipeline.scores
+    return {
+        "modalities": ", ".join(card.modalities) or "none",
+        "labels": ", ".join(card.label_set.names),
+        "sources": ", ".join(pipeline.wiring.all_sources) or "none",
+        "answer": pipeline.wiring.answer,
+        "state": "not fitted" if scores is None else f"fitted to {counted(len(scores), card.cases.case_is)}",
+    }
+
+
+def _steps(pipeline: Pipeline, split: NDArray[Any]) -> Steps:
+    wiring, plan = pipeline.wiring, pipeline.spec.plan
+    networks: list[str] = []
+    if wiring.sources:
+        folds = plan.training.folds
+        count = len(folds.predict) if isinstance(folds, FoldColumn) else folds
+        networks = ["network"] if plan.training.serve == "refit" else []
+        networks += [f"fold {k}" for k in range(1, count + 1)] if _needs_folds(pipeline, split) else []
+    has_valid = bool((split == "valid").any())
+    stages = [f"{decision.name} (on {decision.learns_on(has_valid)})" for decision in wiring.decisions]
+    return Steps(tuple(networks), tuple(stages))
+
+
+def _needs_folds(pipeline: Pipeline, split: NDArray[Any]) -> bool:
+    """Whether networks of folds are trained: something learns from their scores, or they serve."""
+    serve = bool(pipeline.wiring.sources) and pipeline.spec.plan.training.serve == "folds"
+    return serve or pipeline.wiring.needs_folds(bool((split == "valid").any()))
+
+
+def _classes(labels: Labels, p: Floats) -> dict[str, NDArray[Any]]:
+    """{label: (n,) class of the highest probability, or None} of (n, columns) probabilities."""
+    picks = labels.argmax(p)
+    classes = [np.array([*label.classes, None], dtype=object) for label in labels]
+    return {label.name: classes[i][picks[:, i]] for i, label in enumerate(labels)}
 
 
 def _operating_points(spec: Spec, scores: ScoreTable, watch: Watch) -> OperatingPoints:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog, Journal
-from mmfuse.data.cases import Cases
+from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.inputs import column_faults
 from mmfuse.data.splits import assign, checked_split, given_split
 from mmfuse.errors import Faults, SpecError, TableError
 from mmfuse.events import Event, Notice, Watch, silent
+from mmfuse.learnt import StoredAsFolder
 from mmfuse.provenance import seen_unlabelled
 from mmfuse.run import environment, write_events, write_folder, write_json, write_seen, write_splits
 from mmfuse.spec import Spec
@@ -25,10 +26,11 @@ from mmfuse.wiring import wire
 from mmfuse.work import Work
 
 if TYPE_CHECKING:
+    from mmfuse.data.table import Table
     from mmfuse.net.fitted import FittedNetwork
 
 
-class Pretraining:
+class Pretraining(StoredAsFolder):
     """A spec with `[pretexts]` that can learn from cases; afterwards it is saved as a run. `device` is `auto`, `cpu` or
     `cuda`."""
 
@@ -66,7 +68,7 @@ class Pretraining:
         split = checked_split(split)
         return np.flatnonzero(np.ones(len(split), bool) if self.spec.plan.training.transductive else split != "test")
 
-    def fit(self, cases: Cases, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Pretraining:
+    def fit(self, cases: Cases | Table, split: NDArray[Any] | None = None, *, work: Work | None = None) -> Pretraining:
         """Carries `[pretexts]` out. `split` (n,) overrides the card's; what is done is kept in `work`. Under torchrun,
         within `mmfuse.together`, all processes learn as one, and all hold what came of it.
 
@@ -74,6 +76,7 @@ class Pretraining:
         """
         from mmfuse.net.pretraining import pretrain_network
 
+        cases = as_cases(cases, self.spec.card, labelled=True)
         self.events.clear()
         given: Any = assign(cases, self.spec.card.split, self.watch) if split is None else split
         split = given_split(given, cases)

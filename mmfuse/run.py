@@ -33,6 +33,7 @@ from mmfuse.events import Event, Notice, Watch, silent
 from mmfuse.metrics import OperatingPoints, evaluate
 from mmfuse.provenance import SEEN, Seen, read_seen
 from mmfuse.spec import Spec
+from mmfuse.summaries import Summarized
 from mmfuse.toml import dump, load
 
 if TYPE_CHECKING:
@@ -49,12 +50,19 @@ FORMAT = 1
 _LIBRARIES = ("torch", "timm", "numpy", "scikit-learn", "xgboost", "lightning-fabric", "kornia", "safetensors", "skops")
 
 
-class Run:
+class Run(Summarized):
     """A run folder that stands. Each file is checked against the manifest when it is read."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._manifest = self._read_manifest()
+
+    def summary(self) -> dict[str, str]:
+        """Return what stands here; nothing but the manifest is read."""
+        files = self._manifest["files"]
+        kind = "a trained pipeline" if "scores.npz" in files else "weights that learnt without labels"
+        size = sum(about["bytes"] for about in files.values())
+        return {"folder": str(self.folder), "holds": kind, "files": f"{len(files)}, {size / 2**20:.1f} MiB"}
 
     @property
     def spec_tree(self) -> dict[str, Any]:
@@ -176,8 +184,9 @@ class Run:
         return manifest  # type: ignore[no-any-return]
 
 
-def refuse_existing(folder: Path) -> None:
+def refuse_existing(folder: str | Path) -> None:
     """Raises: RunError if a run cannot be written there: something stands there, or the disk refuses."""
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "holds a run already" if (folder / MANIFEST).is_file() else "exists already"
         raise RunError(

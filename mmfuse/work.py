@@ -36,12 +36,13 @@ class Work:
         self.folder = folder
 
     @classmethod
-    def beside(cls, run: Path) -> Self:
+    def beside(cls, run: str | Path) -> Self:
         """The work folder of the run at `run`, made or not."""
+        run = Path(run)
         return cls(run.with_name(f"{run.name}.work"))
 
     @classmethod
-    def open(cls, run: Path, about: Mapping[str, str], resume: bool) -> Self:
+    def open(cls, run: str | Path, about: Mapping[str, str], resume: bool) -> Self:
         """The work folder beside `run`, for a training that is `about` the same; with `resume` what is done there
         counts, and without it there must be nothing.
 

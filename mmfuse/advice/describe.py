@@ -14,7 +14,7 @@ from mmfuse.advice.drafting import DraftedInputs
 from mmfuse.advice.leaks import name_words, names_someone
 from mmfuse.advice.profile import Profile
 from mmfuse.data.splits import SYNONYMS
-from mmfuse.data.table import Table
+from mmfuse.data.table import Table, as_table
 from mmfuse.data.words import listed, named, number
 from mmfuse.errors import Faults, TableError, nearest
 
@@ -65,10 +65,12 @@ def describe(
     group: str = "",
     id: str = "",
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """(the card as its TOML tree, notes on all that was inferred). `labels`, `group` and `id` name columns where given.
+    """(the card as its TOML tree, notes on all that was inferred). `labels`, `group` and `id` name columns where given;
+    `table` is a `Table` or a pandas DataFrame.
 
     Raises: TableError for a given column that is not there or has too many classes, or if no column is unique.
     """
+    table = as_table(table)
     _check_given(table, (*labels, *filter(None, (group, id))))
     draft = _Draft(table)
     draft.name_cases(id, group)

@@ -11,25 +11,26 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.aside import Index, picked, positions, room
 from mmfuse.data.rows import Rows, check_paths, place
-from mmfuse.data.table import Table, Texts, canonical, read_table
+from mmfuse.data.table import Table, Texts, as_table, canonical, read_table
 from mmfuse.data.words import SHOWN, named
 from mmfuse.data.workers import in_chunks
 from mmfuse.errors import Faults, TableError, nearest
 from mmfuse.labels import UNKNOWN, Label
+from mmfuse.summaries import Summarized, counted
 
 if TYPE_CHECKING:
     from mmfuse.spec import Card
 
 
-class Cases:
-    """A table seen through its card.
+class Cases(Summarized):
+    """A table seen through its card. `table` is a `Table` or a pandas DataFrame.
 
     With `labelled=False` label columns may be absent and are not looked at: all targets are -1 (new cases).
 
@@ -37,7 +38,15 @@ class Cases:
     refuses, paths that climb out of the root.
     """
 
-    def __init__(self, table: Table, card: Card, folder: str | Path = Path(), *, labelled: bool = True) -> None:
+    def __init__(
+        self,
+        table: Table | Any,  # noqa: ANN401  # a pandas frame, never imported
+        card: Card,
+        folder: str | Path = Path(),
+        *,
+        labelled: bool = True,
+    ) -> None:
+        table = as_table(table, card.cases.missing)
         self.table = table
         self.card = card
         self.labels = card.label_set
@@ -72,6 +81,17 @@ class Cases:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def summary(self) -> dict[str, str]:
+        """Return what stands here, without a cell."""
+        labels = [f"{label.name} ({len(label.classes)} classes)" for label in self.labels]
+        return {
+            "table": self.table.source,
+            "cases": counted(len(self), self.card.cases.case_is),
+            "groups": str(len(np.unique(self.groups))) if self.card.cases.group else "each case by itself",
+            "labels": ", ".join(labels) if self.labelled else "not read",
+            "modalities": ", ".join(self.card.modalities) or "none",
+        }
+
     def rows(self, index: Index = None, columns: Iterable[str] | None = None) -> Rows:
         """What a modality may see of the cases at `index` (default: all), and only of `columns` where given."""
         refused = dict(self._refused)
@@ -93,6 +113,14 @@ class Cases:
     def where(self, index: int, column: str = "") -> str:
         """`FILE, row N (id ID), column NAME`, for messages."""
         return place(self.table, index, str(self.ids[index]), column)
+
+
+def as_cases(given: Cases | Table | Any, card: Card, *, labelled: bool) -> Cases:  # noqa: ANN401  # a pandas frame
+    """Return cases as they are, or a table or pandas DataFrame seen through `card`, with paths from the working folder.
+
+    Raises: TableError for anything else, and what `Cases` refuses.
+    """
+    return given if isinstance(given, Cases) else Cases(given, card, labelled=labelled)
 
 
 # ── reading the card's columns ────────────────────────────────────────────────────────────────────────────────────────

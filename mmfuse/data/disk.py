@@ -104,12 +104,13 @@ def _refusal(folder: Path, found: str, full: bool) -> RunError:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
     """A new path beside `path` to be written to; at the end it takes the place of `path`. Whatever fails, nothing is
     left of it, and a file that was there stays as it was.
 
     Raises: OSError naming `path` where the disk refuses.
     """
+    path = Path(path)
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,8 +125,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def refuse_unwritable(path: Path) -> None:
+def refuse_unwritable(path: str | Path) -> None:
     """Raises: RunError, before any work is done, where nothing could be written at `path` at its end."""
+    path = Path(path)
     standing = next(folder for folder in path.absolute().parents if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=standing):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,15 @@ __all__ = ["FIRST_ROW", "Table", "Texts", "canonical", "number", "numbers", "rea
 
 FIRST_ROW = 2
 """Row number of the first case: the header is row 1."""
+
+
+@runtime_checkable
+class _Frame(Protocol):
+    """What tells a pandas DataFrame without importing pandas."""
+
+    columns: Any
+    iloc: Any
+    dtypes: Any
 
 
 class Table:
@@ -139,6 +148,22 @@ class Table:
             )
         with whole_file(path) as scratch:
             write(self, scratch, frozenset(numeric))
+
+
+def as_table(given: Any, missing: Sequence[str] = ("",)) -> Table:  # noqa: ANN401  # whatever a user hands over
+    """Return a `Table` as it is, or one made of a pandas DataFrame; `missing` are the words for missing in a frame.
+
+    Raises: TableError for anything else.
+    """
+    if isinstance(given, Table):
+        return given
+    if isinstance(given, _Frame) and not isinstance(given, type):
+        return Table.from_frame(given, missing)
+    if isinstance(given, str | Path):
+        mend = "mmfuse.read_table(PATH), or mmfuse.Cases.load(PATH, card)"
+        raise TableError("is a path, not a table", "a Table or a pandas DataFrame", mend, str(given))
+    mend = "mmfuse.Table.of({column: cells}), or pandas.DataFrame(…); a frame of another library: its to_pandas()"
+    raise TableError(f"is a {type(given).__name__}, not a table", "a Table or a pandas DataFrame", mend)
 
 
 def read_table(path: str | Path, missing: Sequence[str] = ("",)) -> Table:

@@ -21,6 +21,7 @@ from mmfuse.data.aside import aside, picked, room
 from mmfuse.data.workers import in_chunks
 from mmfuse.errors import PartError, RunError, nearest
 from mmfuse.labels import Floats, Ints, Label, Labels
+from mmfuse.summaries import Summarized, counted
 
 SMALLEST = 1e-12
 """Stages' probabilities are stored as logarithms of at least this, so that a zero does not become an infinite score."""
@@ -64,8 +65,8 @@ def stack(sources: Mapping[str, Floats], names: Sequence[str], labels: Labels, p
     return np.stack([np.broadcast_to(log, (views, *log.shape[1:])) for log in logs])
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class ScoreTable(Summarized):
     """What every source says about every case.
 
     `prior` (columns,) are the shares of classes in `train`; left out, they are counted here.
@@ -102,6 +103,16 @@ class ScoreTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def summary(self) -> dict[str, str]:
+        """Return what stands here, without an id."""
+        counts = {name: int((self.split == name).sum()) for name in ("train", "valid", "test")}
+        return {
+            "cases": counted(len(self), self.case_is),
+            "split": ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none",
+            "sources": ", ".join(self.sources) or "none",
+            "labels": ", ".join(self.labels.names),
+        }
+
     def probabilities(self, source: str) -> Floats:
         """(n, columns): the mean over views of the probabilities; NaN where the source abstains.
 
@@ -122,7 +133,7 @@ class ScoreTable:
         """The same table with one more source."""
         return replace(self, sources={**self.sources, name: aside(scores)})
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes one npz; names and classes stand in it as JSON text. Equal tables give equal bytes."""
         about = {
             "case_is": self.case_is,
@@ -135,7 +146,7 @@ class ScoreTable:
             np.savez_compressed(file, about=np.array(json.dumps(about, ensure_ascii=False)), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: str | Path) -> Self:
         """Reads what `save` wrote; nothing in it is executed.
 
         Raises: RunError if the file is missing, truncated or holds something else.

@@ -131,17 +131,17 @@ class OperatingPoints:
             out[name] = words
         return out
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes JSON; thresholds keep every digit."""
         tree = {name: {label: asdict(point) for label, point in found.items()} for name, found in self.points.items()}
         text = json.dumps({"points": tree, "left_out": dict(self.left_out)}, indent=1, ensure_ascii=False)
-        path.write_text(text, encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: str | Path) -> Self:
         """Reads what `save` wrote. Raises: RunError if it is something else."""
         try:
-            told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            told: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
             points = {
                 name: {label: OperatingPoint(**point) for label, point in found.items()}
                 for name, found in told["points"].items()

@@ -16,7 +16,7 @@ from mmfuse.building import tree
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign
-from mmfuse.data.table import Table
+from mmfuse.data.table import Table, as_table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
@@ -36,11 +36,11 @@ def compare(
     named: Sequence[Variant],
     table: Table,
     card: Card,
-    root: Path,
-    out: Path,
+    root: str | Path,
+    out: str | Path,
     design: Design,
     *,
-    outside: Mapping[str, Path] | None = None,
+    outside: Mapping[str, str | Path] | None = None,
     catalog: Catalog | None = None,
     device: str = "auto",
     watch: Watch = silent,
@@ -52,7 +52,8 @@ def compare(
     Raises: SpecError, TableError or RunError for what makes every variant impossible; the failure of one is written
     down.
     """
-    catalog = catalog or Catalog()
+    catalog, root, out = catalog or Catalog(), Path(root), Path(out)
+    table = as_table(table, card.cases.missing)
     cases = Cases(table, card, root)
     for word in (design.metric, design.chooses_by):
         check_metric(word, catalog, cases.labels)
@@ -66,7 +67,7 @@ def compare(
     _write_blanks(out, INNER, [inner_table(cases, one, fold, design.inner) for fold, one in enumerate(inner)])
     work = _Work(study, shelf, cases.labels, splits, inner, watch)
     for name, file in (outside or {}).items():
-        work.add_outside(name, file, cases)
+        work.add_outside(name, Path(file), cases)
     work.add_all(named)
     if named and design.baselines:
         _baselines(work, named[0], catalog)

@@ -121,8 +121,9 @@ class Study:
         scratch.replace(self.folder / STUDY)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | Path) -> Self:
         """Reads a study's folder. Raises: RunError if it is none, or of a newer mmfuse."""
+        folder = Path(folder)
         path = folder / STUDY
         try:
             about = json.loads(path.read_text(encoding="utf-8"))

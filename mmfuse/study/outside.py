@@ -28,7 +28,7 @@ CLASSES_ONLY = ("accuracy", "balanced-accuracy", "macro-f1", *SIDES)
 """The metrics of predictions that are classes without probabilities."""
 
 
-def read_outside(path: Path, name: str, cases: Cases, held: NDArray[np.str_]) -> tuple[ScoreTable, bool]:
+def read_outside(path: str | Path, name: str, cases: Cases, held: NDArray[np.str_]) -> tuple[ScoreTable, bool]:
     """Scores of all cases (NaN where nothing was said) with the one source `name`, and whether they are classes alone.
 
     A table (CSV, Parquet) or npz of `id` (or the card's id column) and, for each label, `label:class` probabilities,
@@ -37,6 +37,7 @@ def read_outside(path: Path, name: str, cases: Cases, held: NDArray[np.str_]) ->
     Raises: TableError with every fault: unknown, repeated or missing cases, unknown classes, probabilities outside
     [0, 1] or that do not sum to one.
     """
+    path = Path(path)
     table = _from_npz(path) if path.suffix.lower() == ".npz" else read_table(path)
     faults = Faults()
     column = next((word for word in (cases.card.cases.id, "id", "ids") if word in table), "")

@@ -84,8 +84,9 @@ class Transfer:
             scratch.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | Path) -> Self:
         """Reads what `save` wrote. Raises: RunError if it is missing, broken, or of a newer mmfuse."""
+        folder = Path(folder)
         path = folder / TRANSFER
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
@@ -100,7 +101,7 @@ class Transfer:
 def transfer(
     train: Domain,
     test: Domain,
-    out: Path,
+    out: str | Path,
     design: Design,
     *,
     on: TestOn = "all",
@@ -116,6 +117,7 @@ def transfer(
     Raises: SpecError or TableError where the tables do not ask the same of the same inputs, are one file, or no case of
     `test` is left that does not stand in `train`; whatever makes every variant impossible.
     """
+    out = Path(out)
     _check([train, test], design)
     if design.folds:
         raise SpecError("outer folds together with a second table", "the split of the card", "leave out --folds")
@@ -130,7 +132,7 @@ def transfer(
 
 def across(
     domains: Sequence[Domain],
-    out: Path,
+    out: str | Path,
     design: Design,
     *,
     on: TestOn = "test",
@@ -145,6 +147,7 @@ def across(
 
     Raises: SpecError or TableError where two are one file or have one name, or where no table could be used at all.
     """
+    out = Path(out)
     _check(domains, design)
     result = Transfer(out)
     work = _Work(result, design, catalog or Catalog(), device, watch, workers, local_ids)
