@@ -77,7 +77,7 @@ def test_folders_and_files_may_be_text(fitted, tmp_path):
         mmfuse.Study.load(str(tmp_path / "nothing"))
     with pytest.raises(mmfuse.RunError):
         mmfuse.Transfer.load(str(tmp_path / "nothing"))
-    with pytest.raises(mmfuse.RunError, match="exists already|holds a run"):
+    with pytest.raises(mmfuse.RunError, match=r"exists already|holds a run"):
         mmfuse.refuse_existing(str(tmp_path / "run"))
     fitted.points.save(str(tmp_path / "points.json"))
     assert mmfuse.OperatingPoints.load(str(tmp_path / "points.json")).points == fitted.points.points
