@@ -41,6 +41,7 @@ _DOOR = {
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.disk": ("refuse_unwritable", "whole_file"),
     "mmfuse.data.locks": ("taken",),
+    "mmfuse.data.parquet": ("open_parquet",),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.rows": ("Rows",),
     "mmfuse.data.cases": ("Cases",),

@@ -1,4 +1,4 @@
-"""Files → columns of text: CSV, Parquet and xlsx, each with what was inferred about it.
+"""CSV → columns of text, with what was inferred about it; and which reader reads which file.
 
 Bytes are decoded once; Arrow splits and strips them. Nothing here decides what a cell means beyond the words that the
 card calls missing. Of Arrow only what does not import pandas is used (not `pyarrow.array`, not `to_numpy`).
@@ -11,21 +11,23 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mmfuse.data.words import Texts, as_text, check_names, named, texts
+from mmfuse.data.limits import BYTES, CELL, Read, left_out, refuse_bytes, refuse_cell, refuse_size
+from mmfuse.data.parquet import read_parquet
+from mmfuse.data.words import Texts, check_names, named, texts
 from mmfuse.data.workers import in_chunks
+from mmfuse.data.xlsx import read_xlsx
 from mmfuse.errors import TableError
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray
-
-Read = tuple[dict[str, Texts], tuple[str, ...], str]
-"""Columns, notes, decimal sign."""
 
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
 _BOMS = (
@@ -35,8 +37,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_STATED = re.compile(r"sep=([,;\t|])\r?\n")
+_STATED = re.compile(r"sep=([,;\t|])(?:\r\n?|\n)")
 """Spreadsheets may state the separator in a first line of its own."""
+_BLANK = re.compile(r"\n\r?\n|\r\r")
 _SAMPLE = 1 << 18
 _RECORDS = 100
 _COMMA = r"^[+-]?\d*,\d+$"
@@ -45,34 +48,106 @@ _POINT = r"^[+-]?\d*\.\d+$"
 _SURE_COMMA = r"^[+-]?(0,\d+|\d{4,},\d+|\d*,(\d{1,2}|\d{4,}))$"
 
 
-# ── CSV ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def read_csv(path: Path, missing: frozenset[str]) -> Read:
     """Separator, encoding and decimal sign are inferred and told in the notes.
 
-    Raises: TableError for an empty file, ragged rows (with their lines), an unclosed quote, or faulty column names.
+    Raises: TableError for an empty file, ragged rows (with their lines), an unclosed quote, faulty column names, NUL
+    bytes, or more than is read (`limits`).
     """
+    refuse_bytes(path, path.stat().st_size, BYTES)
     text, encoding = _decode(path)
     body = text.lstrip("\r\n")
+    stated = _STATED.match(body)
+    before = _lines(text[: len(text) - len(body)])
+    if stated:
+        body = body[stated.end() :].lstrip("\r\n")
+        above = _lines(text[: len(text) - len(body)])
+        text = "\n" * above + body  # lines keep their numbers
+        before = above - 1  # spreadsheets do not show it
     if not body.strip():
         raise TableError("is empty", "a header and a row a case", "write the table again", str(path))
-    stated = _STATED.match(body)
-    if stated:
-        body = body[stated.end() :]
-        text = "\n" * text.count("\n", 0, len(text) - len(body)) + body  # lines keep their numbers
     separator = stated[1] if stated else _separator(body)
-    names = [name.strip() for name in next(_records(body, separator))]
-    check_names(names, str(path))
+    names = _header(path, text, body, separator)
+    refuse_size(path, 1 if '"' in body else body.count("\n"), len(names))
     columns = [_strip(column) for column in _split(path, text, body, separator, len(names))]
+    refuse_size(path, len(columns[0]), len(columns))
+    _check_cells(path, names, columns)
+    numbers, names, columns, empty = _named(names, columns)
+    check_names(names, str(path), numbers)
     decimal, remark = _decimal(columns, separator, body)
     sign = "comma" if decimal == "," else "point"
-    notes = (f"separator {_SEPARATORS[separator]}, encoding {encoding}, decimal {sign}", *remark)
-    return {name: _objects(column, missing) for name, column in zip(names, columns, strict=True)}, notes, decimal
+    inferred = f"separator {_SEPARATORS[separator]}, encoding {encoding}, decimal {sign}"
+    found = {name: _objects(column, missing) for name, column in zip(names, columns, strict=True)}
+    rows = _rows(body, separator, len(columns[0]), before) if columns else None
+    return Read(found, (inferred, *left_out(empty), *remark), decimal, rows)
+
+
+def _lines(text: str) -> int:
+    return len(text.splitlines())
+
+
+def _header(path: Path, text: str, body: str, separator: str) -> list[str]:
+    """The column names. Raises: TableError for a name longer than is read, or a quote that is not closed."""
+    try:
+        return [name.strip() for name in next(_records(body, separator))]
+    except csv.Error as error:
+        _check_records(path, text, separator, 0)
+        raise refuse_cell(path, "header") from error
+
+
+def _check_cells(path: Path, names: Sequence[str], columns: Sequence[ChunkedArray]) -> None:
+    """Raises: TableError for a cell that is too long."""
+    from pyarrow import compute
+
+    for name, column in zip(names, columns, strict=True):
+        longest = compute.max(compute.binary_length(column)).as_py() or 0
+        if longest > CELL and compute.max(compute.utf8_length(column)).as_py() > CELL:
+            raise refuse_cell(path, name)
+
+
+def _named(
+    names: Sequence[str], columns: Sequence[ChunkedArray]
+) -> tuple[list[int], list[str], list[ChunkedArray], list[int]]:
+    """Numbers, names and cells of the columns that have any, and the numbers of the others, counted from 1."""
+    from pyarrow import compute
+
+    empty = [
+        i
+        for i, (name, column) in enumerate(zip(names, columns, strict=True), 1)
+        if not name and not compute.max(compute.binary_length(column)).as_py()
+    ]
+    empty = empty if len(empty) < len(names) else []
+    gone = set(empty)
+    kept = [i for i in range(1, len(names) + 1) if i not in gone]
+    return kept, [names[i - 1] for i in kept], [columns[i - 1] for i in kept], empty
+
+
+def _rows(body: str, separator: str, count: int, before: int) -> NDArray[np.int64] | None:
+    """(n,) row of each case as a spreadsheet counts, which counts blank lines too; None where there is none."""
+    if not before and _BLANK.search(body.rstrip("\r\n")) is None:
+        return None
+    try:
+        rows = [i for i, record in enumerate(_records(body, separator), before + 1) if record][1:]
+    except csv.Error:  # cells that Arrow splits otherwise
+        return None
+    return np.array(rows, np.int64) if len(rows) == count else None
 
 
 def _decode(path: Path) -> tuple[str, str]:
     data = path.read_bytes()
+    text, encoding = _in_an_encoding(path, data)
+    if "\0" in text:
+        raise _no_text(path)
+    # One spelling of each sign: a file system or a spreadsheet may write ü as one sign or as two.
+    return text if text.isascii() else unicodedata.normalize("NFC", text), encoding
+
+
+def _no_text(path: Path) -> TableError:
+    found = "holds NUL bytes: it is no text, or UTF-16 without its mark"
+    return TableError(found, "a text file", "save it as CSV in UTF-8", str(path))
+
+
+def _in_an_encoding(path: Path, data: bytes) -> tuple[str, str]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             try:
@@ -81,8 +156,7 @@ def _decode(path: Path) -> tuple[str, str]:
                 found = f"its first bytes say {encoding}, but at byte {error.start}: {error.reason}"
                 raise TableError(found, "text in one encoding", "save it as UTF-8", str(path)) from error
     if b"\0" in data:
-        found = "holds NUL bytes: it is no text, or UTF-16 without its mark"
-        raise TableError(found, "a text file", "save it as CSV in UTF-8", str(path))
+        raise _no_text(path)
     for encoding in ("utf-8", "cp1252"):
         try:
             return data.decode(encoding), encoding
@@ -150,7 +224,10 @@ def _check_records(path: Path, text: str, separator: str, width: int) -> None:
                 ragged.append(f"line {first} has {len(record)}")
             first = reader.line_num + 1
     except csv.Error as error:
-        found = f"line {first}: a quote opens there that is not closed ({error})"
+        if str(error).startswith("field larger"):
+            found = f"line {first}: a cell of more than {CELL:,} characters; a quote there may not be closed"
+        else:
+            found = f"line {first}: a quote opens there that is not closed ({error})"
         raise TableError(found, "quotes in pairs", "close or double the quote", str(path)) from error
     if ragged:
         expected = f"{width} cells in every row, as in the header (separator {_SEPARATORS[separator]})"
@@ -190,80 +267,6 @@ def _matching(column: ChunkedArray, pattern: str) -> int:
     from pyarrow import compute
 
     return compute.sum(compute.match_substring_regex(column, pattern)).as_py() or 0
-
-
-# ── typed files ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_parquet(path: Path, missing: frozenset[str]) -> Read:
-    """Numbers, dates and booleans become words (`words.as_text`); null and NaN are missing.
-
-    Raises: TableError if the file is no Parquet, or a column holds lists or structures.
-    """
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.ParquetFile(path).read()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise TableError(f"is no Parquet file: {error}", "Parquet", "write it again", str(path)) from error
-    names = [name.strip() for name in table.column_names]
-    check_names(names, str(path))
-    columns = {}
-    for name, column in zip(names, table.columns, strict=True):
-        if pyarrow.types.is_nested(column.type):
-            found = f"column '{name}' holds {column.type}"
-            raise TableError(found, "one value a cell", "write its parts into columns of their own", str(path))
-        columns[name] = _typed(column, missing)
-    meta = table.schema.metadata or {}
-    return columns, ("Parquet",), meta.get(b"mmfuse.decimal", b".").decode()
-
-
-def _typed(column: ChunkedArray, missing: frozenset[str]) -> Texts:
-    from pyarrow import types
-
-    # A float32's own shortest digits (0.1), not those of its double (0.10000000149…).
-    single = types.is_float32(column.type) or types.is_float16(column.type)
-    values = (None if value is None else np.float32(value) for value in _cells(column)) if single else _cells(column)
-    return _words(values, missing)
-
-
-def _words(values: Iterable[Any], missing: frozenset[str]) -> Texts:
-    return texts(None if word in missing else word for word in map(as_text, values))
-
-
-def read_xlsx(path: Path, missing: frozenset[str]) -> Read:
-    """The first sheet; its first row is the header. Cells become words (`words.as_text`); empty cells are missing.
-
-    Raises: TableError if openpyxl is not installed, or the file is no workbook.
-    """
-    try:
-        import openpyxl
-    except ImportError as error:
-        mend = "pip install 'mmfuse[xlsx]', or save the sheet as CSV"
-        raise TableError("xlsx needs openpyxl, which is not installed", "", mend, str(path)) from error
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # the library raises many kinds for broken archives
-        raise TableError(f"is no xlsx workbook: {error}", "xlsx", "save it again, or as CSV", str(path)) from error
-    try:
-        sheets = book.worksheets
-        rows = [list(row) for row in sheets[0].iter_rows(values_only=True)] if sheets else []
-        titles = [sheet.title for sheet in sheets]
-    finally:
-        book.close()
-    rows = [row for row in rows if any(cell is not None for cell in row)]
-    if not rows:
-        raise TableError(
-            "its first sheet is empty", "a header and a row a case", "move the table to the first sheet", str(path)
-        )
-    width = max(max(i for i, cell in enumerate(row, 1) if cell is not None) for row in rows)
-    cells = [(row + [None] * width)[:width] for row in rows]
-    names = [as_text(cell) or "" for cell in cells[0]]
-    check_names(names, str(path))
-    columns = {name: _words([row[i] for row in cells[1:]], missing) for i, name in enumerate(names)}
-    others = f"; not read: {named(titles[1:])}" if len(titles) > 1 else ""
-    return columns, (f"xlsx, sheet '{titles[0]}'{others}",), "."
 
 
 READERS: dict[str, Callable[[Path, frozenset[str]], Read]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -69,7 +70,9 @@ class Table:
     ) -> Self:
         """A table of values of any kind; None, NaN and the words in `missing` become None."""
         absent = set(missing)
-        words = {str(name): [as_text(value) for value in values] for name, values in columns.items()}
+        words = {
+            as_text(str(name)) or "": _words(values, f"{source}, column {name}") for name, values in columns.items()
+        }
         kept = {name: texts(None if word in absent else word for word in column) for name, column in words.items()}
         return cls(kept, source=source, decimal=decimal)
 
@@ -79,7 +82,7 @@ class Table:
 
         Raises: TableError if two columns have one name.
         """
-        names = [str(name) for name in frame.columns]
+        names = [as_text(str(name)) or "" for name in frame.columns]
         check_names(names, "frame")
         columns: dict[str, list[Any]] = {}
         for position, name in enumerate(names):
@@ -184,8 +187,15 @@ def read_table(path: str | Path, missing: Sequence[str] = ("",)) -> Table:
         found = "is a folder" if path.is_dir() else "no such file"
         mend = nearest(path.name, [p.name for p in path.parent.glob("*") if p.suffix.lower() in READERS])
         raise TableError(found, "a table of cases", mend, str(path))
-    columns, notes, decimal = read(path, frozenset(missing))
-    return Table(columns, notes, decimal, str(path))
+    held = read(path, frozenset(missing))
+    return Table(held.columns, held.notes, held.decimal, str(path), held.rows)
+
+
+def _words(values: Iterable[Any], where: str) -> list[str | None]:
+    try:
+        return [as_text(value) for value in values]
+    except TableError as error:
+        raise TableError(replace(fault, where=where) for fault in error.faults) from error
 
 
 def _write_csv(table: Table, path: Path, numeric: frozenset[str]) -> None:
@@ -208,7 +218,7 @@ def _write_parquet(table: Table, path: Path, numeric: frozenset[str]) -> None:
         for name, column in table.columns.items()
     }
     meta = {b"mmfuse.decimal": table.decimal.encode()}
-    parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(meta), path)
+    parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(meta), path, write_page_checksum=True)
 
 
 _WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}

@@ -9,6 +9,7 @@ import datetime
 import itertools
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -35,12 +36,16 @@ def as_text(value: Any) -> str | None:  # noqa: ANN401  # whatever a cell holds
     """A typed cell as its word; None and NaN (no value at all) stay None.
 
     Integral numbers lose their point ("1"), dates are ISO (midnight falls away), booleans are `true` and `false`.
-    Text is stripped.
+    Text is stripped, and each sign spelt in one way (Unicode's NFC); bytes are text in UTF-8.
+
+    Raises: TableError for bytes that are no such text.
     """
     if value is None:
         return None
     if isinstance(value, str):
-        return value.strip()
+        return value.strip() if value.isascii() else unicodedata.normalize("NFC", value.strip())
+    if isinstance(value, bytes):
+        return _decoded(value)
     if isinstance(value, np.generic) and not isinstance(value, np.floating):
         value = value.item()
     if isinstance(value, bool):
@@ -52,6 +57,14 @@ def as_text(value: Any) -> str | None:  # noqa: ANN401  # whatever a cell holds
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return str(value).strip()
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return as_text(value.decode())
+    except UnicodeDecodeError as error:
+        found = f"bytes that are no text in UTF-8: {value[:16]!r}"
+        raise TableError(found, "text, numbers or dates", "decode the cells first") from error
 
 
 def _float_text(value: float | np.floating[Any]) -> str | None:
@@ -151,10 +164,11 @@ def texts(words: Iterable[str | None]) -> Texts:
     return out
 
 
-def check_names(names: Sequence[str], where: str) -> None:
-    """Raises TableError if a column has no name or two have the same."""
+def check_names(names: Sequence[str], where: str, numbers: Sequence[int] = ()) -> None:
+    """Raises TableError if a column has no name or two have the same; columns are numbered from 1, or by `numbers`."""
     faults = Faults()
-    empty = [i for i, name in enumerate(names, 1) if not name]
+    numbers = numbers or range(1, len(names) + 1)
+    empty = [i for i, name in zip(numbers, names, strict=True) if not name]
     if empty:
         faults.add(
             where,
@@ -163,7 +177,7 @@ def check_names(names: Sequence[str], where: str) -> None:
             "name them in the header (a pandas index: write with index=False)",
         )
     places: dict[str, list[int]] = {}
-    for i, name in enumerate(names, 1):
+    for i, name in zip(numbers, names, strict=True):
         places.setdefault(name, []).append(i)
     for name, numbered in places.items():
         if name and len(numbered) > 1:

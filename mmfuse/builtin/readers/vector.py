@@ -6,14 +6,14 @@ import dataclasses
 import fnmatch
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Reader, TableError, nearest
+from mmfuse import Reader, Table, TableError, nearest, open_parquet
 from mmfuse.builtin.readers.table import scaling
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ def _vectors(
     return values, np.isfinite(values).all(axis=1)
 
 
+def _ids(keys: Sequence[Any], path: Path) -> list[str]:
+    """Ids as the cells of a table would read: bytes as text, 1.0 as 1."""
+    return [key or "" for key in Table.of({"ids": keys}, (), str(path))["ids"]]
+
+
 def _from_npz(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -121,11 +126,11 @@ def _from_npz(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> t
     if keys.ndim != 1 or stored.ndim != 2 or len(keys) != len(stored) or stored.dtype.kind not in "fiu":
         found = f"'{ids}' is {keys.dtype} {keys.shape}, '{vectors}' is {stored.dtype} {stored.shape}"
         raise TableError(found, "(cases,) ids and (cases, width) numbers", "save the arrays so", str(path))
-    return [str(key) for key in keys.tolist()], stored
+    return _ids(keys.tolist(), path), stored
 
 
 def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException
 
     known = _parquet_columns(path)
     wanted = (ids, *(columns or (vectors,)))
@@ -135,8 +140,8 @@ def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) 
                 f"no column '{name}'", "a column of case ids and one of vectors", nearest(name, known), str(path)
             )
     try:
-        table = parquet.read_table(path, columns=list(dict.fromkeys(wanted)))
-        keys = [str(key) for key in table.column(ids).to_pylist()]
+        table = open_parquet(path).read(columns=list(dict.fromkeys(wanted)))
+        keys = _ids(table.column(ids).to_pylist(), path)
         if columns:
             stored = np.stack([np.array(table.column(name).to_pylist(), dtype=np.float64) for name in columns], axis=1)
         else:
@@ -149,10 +154,10 @@ def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) 
 
 
 def _parquet_columns(path: Path) -> tuple[str, ...]:
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException
 
     try:
-        return tuple(parquet.read_schema(path).names)
+        return tuple(open_parquet(path).schema_arrow.names)
     except (OSError, ArrowException) as error:
         raise _unreadable(path, error) from error
 
