@@ -13,8 +13,10 @@ __version__ = "0.1.0"
 
 _DOOR = {
     "mmfuse.errors": (
-        "Fault", "Faults", "MmfuseError", "PartError", "PluginError", "RunError", "SpecError", "TableError", "nearest",
+        "Fault", "Faults", "MmfuseError", "PartError", "PartFailedError", "PluginError", "RunError", "SpecError",
+        "TableError", "nearest",
     ),
+    "mmfuse.attribution": ("attributed", "named_part"),
     "mmfuse.events": (
         "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched",
         "leave_unsaid", "silent",

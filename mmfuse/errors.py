@@ -54,6 +54,10 @@ class PartError(MmfuseError):
     """A part that does not keep its role's contract."""
 
 
+class PartFailedError(PartError):
+    """A part whose own code raised something else; that exception is the `__cause__`."""
+
+
 class PluginError(MmfuseError):
     """A plugin that cannot be used, or two that clash."""
 
@@ -65,12 +69,22 @@ class RunError(MmfuseError):
 class Faults(list[Fault]):
     """Faults gathered in one look."""
 
+    cause: BaseException | None = None
+    """Of the first that has one: an exception of a part's own code."""
+
+    def take_over(self, error: MmfuseError) -> None:
+        """Add the faults of a refusal; what caused it stays with them."""
+        self.extend(error.faults)
+        self.cause = self.cause or error.__cause__
+
     def add(self, where: str, found: str, expected: str = "", mend: str = "") -> None:
         """Adds one more."""
         self.append(Fault(where, found, expected, mend))
 
     def raise_as(self, error: type[MmfuseError]) -> None:
         """Raises `error` with all that was gathered; does nothing if there is none."""
+        if self and self.cause is not None:
+            raise error(self) from self.cause
         if self:
             raise error(self)
 

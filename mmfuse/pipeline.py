@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.folds import settled_split, training_folds
-from mmfuse.data.inputs import column_faults, reading_faults
+from mmfuse.data.inputs import Block, column_faults, read_inputs, reading_faults
+from mmfuse.data.readers import fit_reader, flags_of, gives_files, read_some, rows_apart
 from mmfuse.data.splits import checked_split
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
@@ -24,7 +25,7 @@ from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.learnt import Learnt, StoredAsFolder
 from mmfuse.metrics import METRICS, OperatingPoints
-from mmfuse.parts import Bools
+from mmfuse.parts import Bools, Reader
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
 from mmfuse.spec import FoldColumn, Spec
@@ -96,7 +97,7 @@ class Pipeline(StoredAsFolder, Summarized):
         cases = as_cases(cases, self.spec.card, labelled=True)
         self.events.clear()
         split = settled_split(self.spec, cases, split, self.watch)
-        column_faults(cases, self.wiring.inputs).raise_as(TableError)
+        column_faults(cases, self.wiring.inputs, self.watch).raise_as(TableError)
         before = len(self.events)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
         self.remarks = tuple(told.text for _, told in self.events[before:] if isinstance(told, Notice))
@@ -140,7 +141,7 @@ class Pipeline(StoredAsFolder, Summarized):
         """
         decisions, cases = self._fitted(), as_cases(cases, self.spec.card, labelled=False)
         # before images are decoded
-        reading_faults(decisions.readers, cases).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
+        reading_faults(decisions.readers, cases, self.watch).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
         given = _network_scores(self.network, cases, self.watch, altered)
         features = _Features(self.spec, self.wiring, cases, self.network, altered)
         blank, none = np.full(len(cases), "", dtype="U1"), np.full(len(cases), -1, dtype=np.int64)
@@ -164,7 +165,8 @@ class Pipeline(StoredAsFolder, Summarized):
     def flags(self, cases: Cases | Table) -> tuple[str, ...]:
         """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
         cases = as_cases(cases, self.spec.card, labelled=False)
-        return _flags(self.network, self._fitted().readers, cases)
+        asked = _Features(self.spec, self.wiring, cases, self.network)
+        return _flags(self.network, self._fitted().readers, cases, asked)
 
     def _fitted(self) -> FittedDecisions:
         if self.decisions is None:
@@ -190,11 +192,17 @@ class Pipeline(StoredAsFolder, Summarized):
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
 
 
-def _flags(network: Any, readers: Mapping[str, Any], cases: Cases) -> tuple[str, ...]:  # noqa: ANN401  # torch's side
+def _flags(
+    network: Any,  # noqa: ANN401  # torch's side
+    readers: Mapping[str, Any],
+    cases: Cases,
+    asked: _Features,
+) -> tuple[str, ...]:
     """For each case what training never saw."""
     rows, patterns = cases.rows(), ("",) * len(cases)
-    present = {modality: reader.read(rows)[1] for modality, reader in readers.items()}
-    unseen = {modality: reader.flags(rows) for modality, reader in readers.items()}
+    everyone = np.arange(len(cases))
+    present = {modality: asked.read(modality, reader, everyone)[1] for modality, reader in readers.items()}
+    unseen = {modality: flags_of(modality, reader, rows) for modality, reader in readers.items()}
     if network is not None:
         encoded = network.presence(cases)
         patterns = network.pattern_flags(encoded)
@@ -291,12 +299,13 @@ class _Features:
         self._frozen = {name for name, (_, line) in wiring.encoders.items() if line.frozen is True}
         self._cases, self._network, self._altered = cases, network, altered
         self._vectors: dict[str, tuple[Floats, Bools]] = {}
+        self._blocks: list[tuple[Learnt, Block]] = []
 
     def fit(self, modality: str, index: Ints) -> Learnt | None:
         """What is learnt from those cases alone; None for frozen vectors."""
         if modality in self._frozen:
             return None
-        return self._modalities[modality].fit(self._cases.rows(index))
+        return fit_reader(modality, self._modalities[modality], self._cases.rows(index))
 
     def read(self, modality: str, learnt: Learnt | None, index: Ints) -> tuple[Floats, Bools]:
         """((n, width), (n,) present) of the cases in `index`."""
@@ -305,4 +314,12 @@ class _Features:
                 self._vectors[modality] = self._network.embed(self._cases, modality, altered=self._altered)
             vectors, present = self._vectors[modality]
             return vectors[index], present[index]
-        return learnt.read(self._cases.rows(index))  # type: ignore[union-attr]  # a Reader
+        assert isinstance(learnt, Reader)
+        rows, of = rows_apart(modality, learnt, self._cases.rows())
+        if of is not None or not gives_files(modality, learnt, rows):
+            return read_some(modality, learnt, self._cases.rows(), index)
+        block = next((block for reader, block in self._blocks if reader is learnt), None)
+        if block is None:  # each file is read once, and kept
+            block = read_inputs({modality: learnt}, self._cases)[modality]
+            self._blocks.append((learnt, block))
+        return block.take(index), block.present[index]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.attribution import attributed
 from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.inputs import column_faults
@@ -45,7 +46,9 @@ class Pretraining(StoredAsFolder):
         network, alone = spec.plan.network, len(self.wiring.encoders) == 1
         has = {} if network == "" else {"fusion": alone or network.fusion != "", "head": network.head != ""}
         for name, line in spec.plan.pretexts.items():
-            for objection in line.part.objections({modality: uses[modality] for modality in self.wiring.encoders}):
+            with attributed(line.part, "`objections`", f"pretexts.{name}"):
+                objections = line.part.objections({modality: uses[modality] for modality in self.wiring.encoders})
+            for objection in objections:
                 faults.add(f"pretexts.{name}", objection)
             for need in (need for need in line.part.needs if not has.get(need)):
                 found, mend = (
@@ -83,7 +86,7 @@ class Pretraining(StoredAsFolder):
         index = self.reads(split)
         if len(index) < 2:
             raise TableError(f"{len(index)} cases outside `test`", "two or more to learn from", "look at [split]")
-        column_faults(cases, self.wiring.inputs).raise_as(TableError)
+        column_faults(cases, self.wiring.inputs, self.watch).raise_as(TableError)
         held_out = int((split == "test").sum())
         if self.spec.plan.training.transductive:
             text = f"transductive: pretraining reads the {held_out} `test` cases too, without their labels"

@@ -6,6 +6,7 @@ What makes a table unusable as the card says (unknown classes, repeated ids, mis
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from mmfuse.data.findings import LEVELS, Finding, Level
 from mmfuse.data.inputs import column_faults
 from mmfuse.data.splits import SPLITS, Names, checked_split, straddling
 from mmfuse.data.words import named
+from mmfuse.errors import Fault, PartError
 from mmfuse.events import Watch, silent
 
 if TYPE_CHECKING:
@@ -37,11 +39,14 @@ def audit(cases: Cases, split: Names, *, files: bool = True, watch: Watch = sile
     findings += _groups(cases, split)
     findings += _classes(cases, split)
     findings += _presence(cases, split)
-    faults = column_faults(cases, cases.card.modalities)
-    findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
-    findings += column_findings(cases, split)
+    try:  # files are looked at below, one at a time
+        faults: Sequence[Fault] = column_faults(cases, cases.card.modalities, files=False)
+    except PartError as error:
+        faults = error.faults
+    told = [Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
+    findings += told + column_findings(cases, split)
     if files:
-        findings += picture_findings(cases, split, watch)
+        findings += [finding for finding in picture_findings(cases, split, watch) if finding not in told]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 

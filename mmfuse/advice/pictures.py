@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mmfuse.attribution import attributed
 from mmfuse.data.contents import content_keys
 from mmfuse.data.findings import Finding, Level
+from mmfuse.data.readers import fit_reader, may_give_files, read_some, rows_apart
 from mmfuse.data.splits import Names
 from mmfuse.data.words import SHOWN
 from mmfuse.data.workers import in_threads
-from mmfuse.errors import Fault, TableError
+from mmfuse.errors import Fault, PartError, TableError
 from mmfuse.events import Meter, Watch
 
 if TYPE_CHECKING:
@@ -39,11 +41,12 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
     decode each once."""
     findings: list[Finding] = []
     same: dict[str, list[_Use]] = defaultdict(list)
-    images = {name: modality for name, modality in cases.card.modalities.items() if modality.is_image}
-    for name, modality in images.items():
+    for name, modality in cases.card.modalities.items():
+        if not may_give_files(modality):
+            continue
         try:
-            rows, uses = _uses(cases, modality)
-        except TableError as error:  # cells that name no one file
+            rows, uses = _uses(cases, name, modality)
+        except (TableError, PartError) as error:  # cells that name no one file
             findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in error.faults]
             continue
         faults, blank = _looked_at(rows, name, modality, uses, watch)
@@ -54,14 +57,16 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
     return findings + _shared(cases, split, [uses for key, uses in same.items() if key])
 
 
-def _uses(cases: Cases, modality: Modality) -> tuple[Rows, list[_Use]]:
-    """Rows of one image each at most, and which files each case has. Raises: TableError as the modality's reader
-    does."""
+def _uses(cases: Cases, name: str, modality: Modality) -> tuple[Rows, list[_Use]]:
+    """Rows of one image each at most, and which files each case has; none where a modality reads no files. Raises:
+    TableError as the modality's reader does."""
     rows = cases.rows()
-    reader, column = modality.fit(rows), ", ".join(modality.columns)
-    alone, of = reader.apart(rows) or (rows, np.arange(len(rows)))
-    files = enumerate(reader.files(alone))
-    return alone, [_Use(int(of[i]), column, path, i) for i, path in files if path is not None]
+    reader, column = fit_reader(name, modality, rows), ", ".join(modality.columns)
+    alone, of = rows_apart(name, reader, rows)
+    places = np.arange(len(rows)) if of is None else of
+    with attributed(reader, "`files`", f"modality {name}"):
+        files = enumerate(reader.files(alone))
+    return alone, [_Use(int(places[i]), column, path, i) for i, path in files if path is not None]
 
 
 def _looked_at(
@@ -72,14 +77,14 @@ def _looked_at(
     first = {use.path: use.row for use in reversed(uses)}
     if "on_error" in type(modality).model_fields:
         modality = modality.model_copy(update={"on_error": "raise"})
-    reader, meter = modality.fit(rows), Meter(watch, f"checking {name}", len(first))
+    reader, meter = fit_reader(name, modality, rows), Meter(watch, f"checking {name}", len(first))
 
     def look(row: int) -> Fault | bool:
         try:
-            pixels, present = reader.read(rows.take(np.array([row])))
-        except TableError as error:
+            pixels, present = read_some(name, reader, rows, np.array([row]))
+        except (TableError, PartError) as error:
             return error.faults[0]
-        return bool(present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
+        return bool(modality.is_image and present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
 
     faults, blank = {}, set()
     for path, told in zip(first, in_threads(look, first.values()), strict=True):
@@ -98,7 +103,8 @@ def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Pa
     told = {use.path: faults[use.path] for use in bad}
     findings = [Finding(level, fault.where, fault.found, fault.mend) for fault in list(told.values())[:SHOWN]]
     if len(told) > SHOWN:
-        text = f"{len(bad)} of {len(uses)} images cannot be used; {len(told) - SHOWN} files are not listed"
+        what = "images" if modality.is_image else "files"
+        text = f"{len(bad)} of {len(uses)} {what} cannot be used; {len(told) - SHOWN} files are not listed"
         findings.append(Finding(level, f"modality {name}", text, "check `root` in [cases]"))
     return findings
 

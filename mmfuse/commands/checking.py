@@ -87,8 +87,10 @@ def _sets(spec: Spec, cases: Cases) -> list[Finding]:
     faults, rows = mmfuse.Faults(), cases.rows()
     for modality in mmfuse.wire(spec).encoders:
         part = spec.card.modalities[modality]
-        if spec.plan.network != "" and part.is_image and part.fit(rows).apart(rows):
-            mmfuse.refuse_set(spec.plan.network.fusion, modality, faults)
+        with mmfuse.attributed(part, "`fit` or `apart`", f"modalities.{modality}"):
+            several = spec.plan.network != "" and part.is_image and part.fit(rows).apart(rows) is not None
+        if several:
+            mmfuse.refuse_set(spec.plan.network.fusion, modality, faults)  # type: ignore[union-attr]  # a network
     return [mmfuse.Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
 
 

@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.attribution import attributed
 from mmfuse.data.aside import Index, positions, room
 from mmfuse.data.cache import Made, Store
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, content_keys
+from mmfuse.data.readers import fit_reader, gives_files, read_some, rows_apart
 from mmfuse.data.rows import Rows
 from mmfuse.data.weighing import case_weights
 from mmfuse.data.workers import in_chunks, in_threads
 from mmfuse.errors import Faults, PartError, TableError
 from mmfuse.events import Meter, Notice, Progress, Watch, silent
 from mmfuse.labels import Ints
-from mmfuse.parts import Reader
+from mmfuse.parts import Modality, Reader
 
 Array = NDArray[Any]
 _PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
@@ -141,49 +143,60 @@ def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = sile
     rows, blocks, faults = cases.rows(), {}, Faults()
     for name, reader in readers.items():
         try:
-            apart = reader.apart(rows)
-            given = rows if apart is None else apart[0]
-            read = _from_files if reader.files(given.take(slice(0, 1))) else _from_rows
+            given, of = rows_apart(name, reader, rows)
+            read = _from_files if gives_files(name, reader, given) else _from_rows
             block = read(name, reader, given, watch)
-            blocks[name] = block if apart is None else Sets(block, apart[1], len(rows))
+            blocks[name] = block if of is None else Sets(block, of, len(rows))
         except TableError as error:
-            faults.extend(error.faults)
+            faults.take_over(error)
     faults.raise_as(TableError)
     return blocks
 
 
-def column_faults(cases: Cases, names: Iterable[str]) -> Faults:
-    """What keeps these modalities from being read, images left out (words among numbers, vectors that are not there),
-    and what is wrong with case weights.
+def column_faults(cases: Cases, names: Iterable[str], watch: Watch = silent, *, files: bool = True) -> Faults:
+    """Return what keeps these modalities from being read, images left out (words among numbers, vectors that are not
+    there), and what is wrong with case weights.
 
-    Found by reading all cases once, so that nothing learns for hours before it.
+    Found by reading all cases once, so that nothing learns for hours before it. Files are read one at a time and kept,
+    or, without `files`, left alone. Raises: PartError if a modality does not keep its word.
     """
-    modalities = {name: cases.card.modalities[name] for name in names}
+    modalities = {name: cases.card.modalities[name] for name in names if not cases.card.modalities[name].is_image}
     rows, faults = cases.rows(), Faults()
     _gather(faults, case_weights, cases)
-    for modality in modalities.values():
-        if not modality.is_image and len(rows):
-            _gather(faults, lambda modality: _read_through(modality.fit(rows), rows), modality)
+    for name, modality in modalities.items() if len(rows) else ():
+        _gather(faults, _try_modality, name, modality, cases, watch, files)
     return faults
 
 
-def reading_faults(readers: Mapping[str, Reader], cases: Cases) -> Faults:
-    """What keeps these readers from reading these cases."""
-    rows, faults = cases.rows(), Faults()
-    for reader in readers.values():
-        _gather(faults, _read_through, reader, rows)
+def reading_faults(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> Faults:
+    """Return what keeps these readers from reading these cases."""
+    faults = Faults()
+    for name, reader in readers.items():
+        _gather(faults, _try_reader, name, reader, cases, watch)
     return faults
 
 
-def _read_through(reader: Reader, rows: Rows) -> None:
+def _try_modality(name: str, modality: Modality, cases: Cases, watch: Watch, files: bool) -> None:
+    _try_reader(name, fit_reader(name, modality, cases.rows()), cases, watch, files)
+
+
+def _try_reader(name: str, reader: Reader, cases: Cases, watch: Watch, files: bool = True) -> None:
     """Raises: TableError with the faults of the first chunk that has any."""
-    for part in in_chunks(len(rows)):
+    rows = cases.rows()
+    if not len(rows):
+        return
+    given, _ = rows_apart(name, reader, rows)
+    if gives_files(name, reader, given):
+        if files:
+            read_inputs({name: reader}, cases, watch)
+        return
+    for part in in_chunks(len(given)):
         try:
-            reader.read(rows.take(part))
+            read_some(name, reader, given, np.arange(part.start, part.stop))
         except TableError as error:
             faults = Faults(error.faults)
-            if part.stop < len(rows):
-                faults.add("", f"reading stopped after {part.stop} of {len(rows)} rows; there may be more faults")
+            if part.stop < len(given):
+                faults.add("", f"reading stopped after {part.stop} of {len(given)} rows; there may be more faults")
             raise TableError(faults) from error
 
 
@@ -192,20 +205,22 @@ def _gather(faults: Faults, read: Callable[..., object], *given: object) -> None
         read(*given)
     except TableError as error:  # modalities may share a column
         faults.extend(fault for fault in error.faults if fault not in faults)
+        faults.cause = faults.cause or error.__cause__
 
 
 def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     values = room((len(rows), *reader.shape), reader.dtype)
     present = np.zeros(len(rows), bool)
     for part in in_chunks(len(rows)) if len(rows) else ():
-        values[part], present[part] = _read(name, reader, rows, np.arange(part.start, part.stop))
+        values[part], present[part] = read_some(name, reader, rows, np.arange(part.start, part.stop))
         watch(Progress(f"reading {name}", min(part.stop, len(rows)), len(rows)))
     return Block.memory(values, present)
 
 
 def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     """A chunk of rows after the other: what is held for each is a slot and a key."""
-    store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
+    with attributed(reader, "`fingerprint`", f"modality {name}"):
+        store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
     keys, slots, faults = room(len(rows), KEY), room(len(rows), np.int64, -1), Faults()
     unreadable: list[int] = []
     files = 0
@@ -215,7 +230,7 @@ def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
             found = _Files(name, reader, rows.take(some), watch)
             slots[part] = found.slots(store)
         except TableError as error:
-            faults.extend(error.faults)
+            faults.take_over(error)
             if len(faults) >= _FAULTS:
                 if part.stop < len(rows):
                     faults.add("", f"reading stopped after {part.stop} of {len(rows)} files; there may be more faults")
@@ -236,7 +251,8 @@ class _Files:
 
     def __init__(self, name: str, reader: Reader, rows: Rows, watch: Watch) -> None:
         self._name, self._reader, self._rows, self._watch = name, reader, rows, watch
-        self._files = files = reader.files(rows)
+        with attributed(reader, "`files`", f"modality {name}"):
+            self._files = files = reader.files(rows)
         if len(files) != len(rows):
             found = f"the reader of '{name}' gave {len(files)} files for {len(rows)} rows"
             raise PartError(found, "one (or None) a row")
@@ -281,7 +297,7 @@ def _decoded(
 
     def work(piece: Sequence[int]) -> tuple[Sequence[int], tuple[Array, NDArray[np.bool_]] | TableError]:
         try:
-            return piece, _read(name, reader, rows, np.array(piece))
+            return piece, read_some(name, reader, rows, np.array(piece))
         except TableError as error:
             return piece, error
 
@@ -289,7 +305,7 @@ def _decoded(
     for piece, made in in_threads(work, pieces):
         done += len(piece)
         if isinstance(made, TableError):
-            faults.extend(made.faults)
+            faults.take_over(made)
             if len(faults) >= _FAULTS:
                 faults.add("", f"reading stopped after {done} of {len(positions)} files; there may be more faults")
                 break
@@ -297,25 +313,3 @@ def _decoded(
             yield piece, *made
         meter.add(len(piece))
     faults.raise_as(TableError)
-
-
-def _read(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
-    """What the reader reads of these rows, if it is what it promised."""
-    values, present = reader.read(rows.take(index))
-    expected = (len(index), *reader.shape)
-    if values.shape != expected or values.dtype != np.dtype(reader.dtype) or present.shape != (len(index),):
-        raise PartError(
-            f"the reader of '{name}' gave {values.dtype} {values.shape} and presence {present.shape}",
-            f"{reader.dtype} {expected} and ({len(index)},)",
-            "report it to whoever wrote the modality",
-        )
-    whole = values.dtype.kind != "f" or np.isfinite(values).reshape(len(index), -1).all(axis=1)
-    bad = present & ~np.asarray(whole)
-    if bad.any():
-        raise PartError(
-            f"the reader of '{name}' gave numbers that are not finite",
-            "finite numbers, or an absent case",
-            "report it to whoever wrote the modality",
-            rows.where(int(index[np.argmax(bad)])),
-        )
-    return values, present

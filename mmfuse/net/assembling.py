@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.aside import numbered, picked
 from mmfuse.data.inputs import read_inputs
+from mmfuse.data.readers import fit_reader, rows_apart
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Ints
@@ -42,7 +43,7 @@ Readers = dict[str, Reader]
 def fit_readers(spec: Spec, wiring: Wiring, cases: Cases, train: Ints) -> Readers:
     """The readers of all encoded modalities, learnt from the cases at `train` alone."""
     modalities = {modality: spec.card.modalities[modality] for modality in sorted(wiring.encoders)}
-    return {name: modality.fit(cases.rows(train)) for name, modality in modalities.items()}
+    return {name: fit_reader(name, modality, cases.rows(train)) for name, modality in modalities.items()}
 
 
 def known_once(wiring: Wiring, modality: str) -> bool:
@@ -77,7 +78,7 @@ class Assembler:
         new = {m: reader for m, reader in readers.items() if self._held(m, reader) is None}
         section, faults = self._spec.plan.network, Faults()
         for modality, reader in new.items():
-            if section != "" and reader.apart(self._cases.rows()):
+            if section != "" and rows_apart(modality, reader, self._cases.rows())[1] is not None:
                 refuse_set(section.fusion, modality, faults)
         faults.raise_as(SpecError)
         if new:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmfuse.data.readers import flags_of
 from mmfuse.errors import RunError, SpecError, nearest
 from mmfuse.events import Watch, silent
 from mmfuse.labels import Floats, Labels
@@ -130,7 +131,8 @@ class FittedNetwork:
         """{modality: (n,) what in the case its reader never saw}. The networks of folds each learnt on some of the
         training cases: only what is new to all of them counts."""
         rows = cases.rows()
-        told = [{m: reader.flags(rows) for m, reader in member.readers.items()} for member in self.members.values()]
+        members = self.members.values()
+        told = [{m: flags_of(m, reader, rows) for m, reader in member.readers.items()} for member in members]
         return {
             m: tuple(texts[0] if all(texts) else "" for texts in zip(*(flags[m] for flags in told), strict=True))
             for m in told[0]

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch
 from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores, nothing_of
 from mmfuse.net.gathering import gather, in_parts, joined
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
+from mmfuse.parts import Loss
 
 
 class Lesson(nn.Module):
@@ -95,9 +97,12 @@ class Learner(Lesson):
 
     weight: Tensor
 
-    def __init__(self, network: FusionNetwork, loss: nn.Module, weight: Tensor = ALIKE) -> None:
+    def __init__(
+        self, network: FusionNetwork, loss: nn.Module, weight: Tensor = ALIKE, part: Loss | None = None
+    ) -> None:
         super().__init__()
         self.network, self.loss = network, loss
+        self._made_by = (loss if part is None else part,)
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
@@ -106,7 +111,8 @@ class Learner(Lesson):
         made = self.network(batch.inputs, batch.present, batch.known_of(IDENTITY))
         weight = self.weight[torch.from_numpy(batch.index)] if self.weight.dim() else self.weight
         outputs, targets = of_all(made._replace(weight=weight), batch.targets, self.network)
-        own = self.loss(outputs, targets, progress)
+        with attributed(self._made_by[0], "`forward`", "training.loss"):
+            own = self.loss(outputs, targets, progress)
         twice = sorted(set(own) & set(outputs.fused.losses))
         if twice:
             found = f"loss and fusion both name a loss {twice}"

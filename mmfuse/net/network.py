@@ -9,12 +9,13 @@ further module changes another one's first weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import SpecError, placed
 from mmfuse.labels import Labels
 from mmfuse.net.features import (
@@ -80,6 +81,8 @@ class FusionNetwork(nn.Module):
         self.sources = tuple(wiring.sources)
         self.columns = labels.columns
         self.lines = {modality: line for modality, (_, line) in wiring.encoders.items()}
+        self.parts = section.fusion, section.head
+        """Whoever made the fusion and the heads; empty where there are none."""
         self.keys = {m: module_key(word if line.share else m) for m, (word, line) in wiring.encoders.items()}
         """The encoder of each modality, as a key of `encoders`."""
         self.encoders, self.standins, self.pools = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
@@ -105,7 +108,7 @@ class FusionNetwork(nn.Module):
         self.fusion: nn.Module | None = None
         width = self.widths[self.modalities[0]]
         if section.fusion != "":
-            with seeds.of("fusion"):
+            with seeds.of("fusion"), attributed(section.fusion, "`build`", "network.fusion"):
                 self.fusion = section.fusion.build(flows)
             who = Present(torch.ones(2, dtype=torch.bool), torch.device("cpu"))
             blank = {modality: self.standin(modality).fill(None, who) for modality in self.modalities}
@@ -124,7 +127,11 @@ class FusionNetwork(nn.Module):
         key, (word, line) = self.keys[modality], wiring.encoders[modality]
         where = f"{ENCODERS}.{word}"
         if key not in self.encoders:
-            with seeds.of("encoder", key, own=line.frozen is not True), placed(where, ENCODERS):
+            with (
+                seeds.of("encoder", key, own=line.frozen is not True),
+                placed(where, ENCODERS),
+                attributed(line.part, "`build`", where),
+            ):
                 encoder = line.part.build(shapes[modality])
             if line.frozen is True:
                 hold_all(encoder)
@@ -192,18 +199,21 @@ class FusionNetwork(nn.Module):
         for source in self.sources:
             head = self.heads[module_key(source)]
             if source == FUSED:
-                scores[source] = _answer(head, fused.vector, anyone, self.columns)
+                scores[source] = _answer(head, self.parts[1], fused.vector, anyone, self.columns)
             else:
-                scores[source] = _answer(head, features[source].vector, who[source], self.columns)
+                scores[source] = _answer(head, self.parts[1], features[source].vector, who[source], self.columns)
         if self.training and FUSED in scores:
             head = self.heads[module_key(FUSED)]
-            views = {n: (_answer(head, v, anyone, self.columns), weight) for n, (v, weight) in fused.views.items()}
+            views = {
+                n: (_answer(head, self.parts[1], v, anyone, self.columns), weight)
+                for n, (v, weight) in fused.views.items()
+            }
         return Outputs(scores, views, features, fused, {modality: some.mask for modality, some in who.items()})
 
     def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
         batch = who[self.modalities[0]].batch
         if self.fusion is not None:
-            with single_case_safe(self.fusion, batch):
+            with single_case_safe(self.fusion, batch), attributed(self.parts[0], "`forward`", "network.fusion"):
                 return as_fused(self.fusion(features, {modality: some.mask for modality, some in who.items()}))
         if len(self.modalities) == 1:
             return Fused(features[self.modalities[0]].vector)
@@ -224,11 +234,14 @@ def encoded(
         return pooled(made, levels[VECTOR][1], who, pool, flow)
     encoder, (rows, of) = network.encoder(modality), gathered(inputs[modality], who)
     if network.is_frozen(modality):
-        with torch.no_grad():
+        with torch.no_grad(), attributed(network.lines[modality].part, "`forward`", f"modality {modality}"):
             made = as_kept(run_frozen(encoder, rows, network.frozen_precision), network.reads[modality], flow)
     else:
         run = network.compiled.get(network.keys[modality], encoder) if network.training else encoder
-        with single_case_safe(encoder, len(rows)):
+        with (
+            single_case_safe(encoder, len(rows)),
+            attributed(network.lines[modality].part, "`forward`", f"modality {modality}"),
+        ):
             made = as_features(run(rows))
     return pooled(made, of, who, pool, flow)
 
@@ -263,18 +276,18 @@ def _heads(part: Head, widths: Mapping[str, int], labels: Labels, seeds: _Seeds)
     """{a source's key: its head} for {source: width of what it reads}."""
     heads = {}
     for source, width in widths.items():
-        with seeds.of("head", source):
+        with seeds.of("head", source), attributed(part, "`build`", "network.head"):
             head = part.build(width, labels)
         check_head(head, part, width, labels)
         heads[module_key(source)] = head
     return heads
 
 
-def _answer(head: nn.Module, vector: Tensor, who: Present, columns: int) -> Scores:
+def _answer(head: nn.Module, part: Head | Literal[""], vector: Tensor, who: Present, columns: int) -> Scores:
     """A head's scores for the cases of `who`, NaN for the others."""
     if who.count == 0:
         return Scores(torch.full((who.batch, columns), torch.nan, device=vector.device))
-    with single_case_safe(head, who.count):
+    with single_case_safe(head, who.count), attributed(part, "`forward`", "network.head"):
         given = as_scores(head(who.gather(vector)))
     tokens = None if given.tokens is None else who.spread(given.tokens, 0.0)
     attention = {name: who.spread(tensor, 0.0) for name, tensor in given.attention.items()}

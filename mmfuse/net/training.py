@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmfuse.attribution import attributed
 from mmfuse.data.aside import picked
 from mmfuse.errors import Faults, SpecError
 from mmfuse.events import EpochEnded, Notice, Watch
@@ -114,8 +115,9 @@ def train_network(
         raise SpecError("no loss is named", "a loss", "read the plan by mmfuse.load, which names one", "training.loss")
     best = section.best
     with own_randomness(derive(spec.plan.seed, name, "loss")):
-        loss = section.loss.build(labels, labels.counts(data.targets[train]))
-        learner = Learner(ready(network, device), loss, _weights(section.loss, weights, train)).to(device)
+        with attributed(section.loss, "`build`", "training.loss"):
+            loss = section.loss.build(labels, labels.counts(data.targets[train]))
+        learner = Learner(ready(network, device), loss, _weights(section.loss, weights, train), section.loss).to(device)
     watched = Watched(best.metric, wiring.best_sources, labels) if best.metric and len(valid) else None
     course = Course(
         data=data, train=train, valid=valid, section=section, seed=spec.plan.seed, watched=watched,

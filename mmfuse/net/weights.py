@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import RunError, SpecError, nearest, placed
 from mmfuse.events import Notice, Watch
 from mmfuse.net.network import ENCODERS, FusionNetwork
@@ -45,7 +46,7 @@ def start_weights(network: FusionNetwork, spec: Spec, wiring: Wiring, watch: Wat
         module, where = network.encoders[key], f"{ENCODERS}.{word}.weights"
         with own_randomness(derive(spec.plan.seed, "start", key)):
             if line.weights == "pretrained" or Path(line.weights).is_file():
-                with placed(where, ENCODERS):
+                with placed(where, ENCODERS), attributed(line.part, "`start`", where):
                     line.part.start(module, line.weights)
             else:
                 _start_from_run(module, line.weights, modality, where)

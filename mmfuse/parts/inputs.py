@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -67,12 +69,22 @@ class Reader(Learnt):
         undistorted; None where it was not stretched, or is absent. One image a row, as for `files`."""
         return (None,) * len(rows)
 
+    @property
+    def skips_unreadable(self) -> bool:
+        """Whether a row whose file cannot be read (`read` raises anything) counts as absent instead of being an error;
+        by default what a field `on_error` of the reader says: "absent", or anything else."""
+        return dict(_fields_of(self)).get("on_error") == "absent"
+
     def fingerprint(self) -> str:
         """What, beside the file's content, decides the pixels: steps, size, versions.
 
         Only asked for where `files` gives paths.
         """
         return ""
+
+
+def _fields_of(record: Learnt) -> Iterator[tuple[str, Any]]:
+    return ((field.name, getattr(record, field.name)) for field in dataclasses.fields(record))
 
 
 class Modality(Part):

@@ -1,0 +1,75 @@
+"""Who is to blame: an exception of a part's own code becomes an error that names the part, who brought it, and where.
+
+Refusals of mmfuse, interruptions, a lack of memory and a full disk pass as they are.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import sys
+import traceback
+from types import TracebackType
+
+from mmfuse.errors import MmfuseError, PartFailedError
+from mmfuse.knobs import Part
+
+GROUP = "mmfuse"
+"""Of entry points."""
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
+
+
+class attributed:  # noqa: N801  # reads as a statement
+    """Turn an exception that `who` raises within into a `PartFailedError`; the exception stays its `__cause__`.
+
+    `who` is a part, or what a part made (a reader, a rule, a module); `doing` names the method; `where` the line of the
+    plan or card, and the row where one is known.
+    """
+
+    def __init__(self, who: object, doing: str, where: str = "") -> None:
+        self.who, self.doing, self.where = who, doing, where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, Exception) and not passes(error):
+            raise PartFailedError(
+                f"{named_part(self.who)} fails in {self.doing}: {in_short(error)}",
+                mend="look at what it was given, or report it to whoever wrote it; --traceback shows the whole way",
+                where=self.where,
+            ) from error
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an exception says by itself what is wrong, or is nobody's fault: it is not put on a part."""
+    if isinstance(error, MmfuseError | MemoryError) or not isinstance(error, Exception):
+        return True
+    # torch's own error for a full GPU is known here by its name alone
+    return type(error).__name__ == "OutOfMemoryError" or (isinstance(error, OSError) and error.errno in _ROOM)
+
+
+def named_part(who: object) -> str:
+    """A part, or what a part made, in words: `encoder 'tiny' (mmfuse-tiny 0.2)`."""
+    name = f"{who.role} '{who.name}'" if isinstance(who, Part) else type(who).__name__
+    return f"{name} ({brought_by(type(who))})"
+
+
+def brought_by(kind: type) -> str:
+    """The distribution (with its version), file or module that a class comes from."""
+    top = kind.__module__.partition(".")[0]
+    if top == "mmfuse":
+        return "mmfuse"
+    for point in importlib.metadata.entry_points(group=GROUP):
+        if point.dist is not None and point.module.partition(".")[0] == top:
+            return f"{point.dist.name} {point.dist.version}"
+    return getattr(sys.modules.get(kind.__module__), "__file__", None) or kind.__module__
+
+
+def in_short(error: BaseException) -> str:
+    """An exception in one line, and the line of code that raised it."""
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 300 else text[:300] + " …"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{f': {text}' if text else ''}{place}"
