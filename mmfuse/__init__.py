@@ -40,6 +40,7 @@ _DOOR = {
     "mmfuse.building": ("build",),
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),
     "mmfuse.json_schema": ("schema",),
+    "mmfuse.naming": ("feature_faults", "name_faults", "prediction_columns"),
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.disk": ("refuse_unwritable", "whole_file"),
     "mmfuse.data.locks": ("taken",),

@@ -8,12 +8,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from mmfuse.errors import RunError
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an npz, whatever the arrays are called: `numpy.savez` takes `file` and `allow_pickle` for its own.
+
+    Raises: ValueError for arrays of objects; OSError.
+    """
+    with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,8 +59,7 @@ class Learnt:
         npz = stem.with_name(stem.name + ".npz")
         npz.unlink(missing_ok=True)
         if arrays:
-            with npz.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+            save_arrays(npz, arrays)
 
     @classmethod
     def load(cls, stem: str | Path) -> Self:

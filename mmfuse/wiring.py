@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.metrics import read_rule
+from mmfuse.naming import FUSED, TRIVIAL, label_faults, name_faults, source_faults
 from mmfuse.parts import DecisionFusion, Metric, Modality, SecondStage, refuse_set
 from mmfuse.spec import AugmentLine, DecisionLine, EncoderLine, Spec
-
-FUSED = "fused"
-"""The source of the head on the fused vector."""
 
 
 class WiredDecision(NamedTuple):
@@ -136,25 +135,19 @@ def _check_operating_points(spec: Spec, faults: Faults) -> None:
 
 def _check_card(spec: Spec, uses: dict[str, str], faults: Faults) -> None:
     card = spec.card
-    for name, line in card.labels.items():
-        where = f"labels.{name}"
-        if len(line.classes) < 2:
-            faults.add(where, f"{len(line.classes)} classes", "two or more")
-        if len(set(line.classes)) != len(line.classes):
-            faults.add(where, "a class stands twice", mend="name each class once")
-        if line.positive and line.positive not in line.classes:
-            faults.add(
-                f"{where}.positive", f"no class is called '{line.positive}'", mend=nearest(line.positive, line.classes)
-            )
+    faults += label_faults(card)
+    faults += name_faults(card, spec.plan.prediction.operating_points)
     label_columns = {line.column or name: name for name, line in card.labels.items()}
     for name, modality in card.modalities.items():
-        if name in set(uses.values()) | {FUSED}:
+        if name in {*uses.values(), FUSED, *TRIVIAL}:
             faults.add(
                 f"modalities.{name}",
                 f"a modality is called '{name}', which is a group word or a source",
                 mend="give it another name",
             )
-        for column in modality.columns:
+        with attributed(modality, "`columns`", f"modalities.{name}"):
+            columns = modality.columns
+        for column in columns:
             if column in label_columns:
                 faults.add(
                     f"modalities.{name}",
@@ -218,8 +211,9 @@ def _check_network(
         if len(encoders) < least or (most and len(encoders) > most):
             found = f"{len(encoders)} encoded modalities: {list(encoders)}"
             faults.add("network.fusion", found, f"{_count(least, most)} for '{network.fusion.name}'")
-        objections = network.fusion.objections({name: uses[name] for name in encoders})
-        lacks = network.fusion.lacks({name: line.part.gives for name, (_, line) in encoders.items()})
+        with attributed(network.fusion, "`objections` or `lacks`", "network.fusion"):
+            objections = network.fusion.objections({name: uses[name] for name in encoders})
+            lacks = network.fusion.lacks({name: line.part.gives for name, (_, line) in encoders.items()})
         for objection in objections or lacks:
             faults.add("network.fusion", objection)
     for name in encoders:
@@ -259,6 +253,7 @@ def _decisions(
         where = f"decisions.{name}"
         if name in above or name in uses or name in uses.values():
             faults.add(where, f"'{name}' is already a source, a modality or a use", mend="give it another name")
+        faults += source_faults(name, where)
         reads = _sources(line.reads, above, uses, encoders, f"{where}.reads", faults)
         named = bool(line.reads) or any(word in uses or word in uses.values() for word in line.features)
         features = _modalities(line.features, uses, f"{where}.features", faults, may_be_empty=named)

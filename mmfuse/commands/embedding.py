@@ -77,11 +77,24 @@ def embed(
         raise mmfuse.SpecError(
             "no encoder is frozen", "features without labels in them", "frozen = true, or --modality"
         )
+    refuse_names(out, table, chosen)
     with app.working():
         features = {modality: network.embed(table, modality, app.watch) for modality in chosen}
         write(out, table, features)
     widths = ", ".join(f"{modality} {vectors.shape[1]}" for modality, (vectors, _) in features.items())
     app.screen.text(f"{out}: {len(table)} cases, width of the features: {widths}")
+
+
+def refuse_names(out: Path, cases: Cases, modalities: Sequence[str]) -> None:
+    """Raises: SpecError where two things would share an array or a column of the file."""
+    if out.suffix.lower() == ".npz":
+        mmfuse.feature_faults(modalities).raise_as(mmfuse.SpecError)
+    faults, column = mmfuse.Faults(), cases.card.cases.id
+    stem, _, number = column.rpartition(":")
+    if out.suffix.lower() != ".npz" and stem in modalities and number.isdecimal():
+        found = f"column '{column}' would hold the ids and a feature of '{stem}'"
+        faults.add("cases.id", found, mend="write .npz, or give the column of ids another name")
+    faults.raise_as(mmfuse.SpecError)
 
 
 def frozen(spec: Spec) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ def take(app: App, out: Path) -> None:
 @contextmanager
 def kept_work(app: App, out: Path, about: Mapping[str, str], resume: bool) -> Iterator[mmfuse.Work]:
     """The work folder of the run at `out`: gone when the run stands, or when a fault of plan or table makes it useless;
-    kept when anything else stops the training. Of several processes the first one keeps it."""
+    kept when anything else stops the training, an exception of a part's own code included. Of several processes the
+    first one keeps it."""
     if mmfuse.launched()[0]:
         yield mmfuse.Work.beside(out)
         return
@@ -29,10 +30,11 @@ def kept_work(app: App, out: Path, about: Mapping[str, str], resume: bool) -> It
     nothing, app.interrupted = app.interrupted, f"interrupted; what is done is kept in {work.folder}: --resume goes on"
     try:
         yield work
-    except (mmfuse.SpecError, mmfuse.TableError, mmfuse.PartError):
-        work.remove()
-        raise
     except BaseException as error:
+        useless = isinstance(error, mmfuse.SpecError | mmfuse.TableError | mmfuse.PartError)
+        if useless and not isinstance(error, mmfuse.PartFailedError):
+            work.remove()
+            raise
         work.remove_if_empty()
         if not work.folder.exists():
             app.interrupted = nothing

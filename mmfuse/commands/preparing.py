@@ -38,7 +38,9 @@ def adapt(app: App, name: str, release: Path, out: Path, sets: Sequence[str], fo
         if path.exists() and not force:
             raise mmfuse.TableError("exists already", "a new file", "another --out, or --force to overwrite", str(path))
     with app.working():
-        tidy = adapter(name, sets, app.catalog).tidy(release)
+        chosen = adapter(name, sets, app.catalog)
+        with mmfuse.attributed(chosen, "`tidy`", str(release)):
+            tidy = chosen.tidy(release)
         cases = write_tidy(tidy, release, out, app.catalog)
     for note in tidy.notes:
         app.watch(mmfuse.Notice(note))

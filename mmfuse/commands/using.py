@@ -41,6 +41,7 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     refuse_input(out, cases)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
     table = new_cases(cases, card, pipeline.spec.card)
+    mmfuse.name_faults(table.card, pipeline.spec.plan.prediction.operating_points).raise_as(mmfuse.SpecError)
     with app.working():
         predictions = prediction_table(pipeline, table)
         predictions.write(out, numeric=table.labels.column_names)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from mmfuse.attribution import attributed
 from mmfuse.data.cases import Cases
 from mmfuse.data.findings import Finding
 from mmfuse.data.splits import Names, checked_split
@@ -23,6 +24,6 @@ def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
     for where, part in (("network.head", head), ("training.loss", loss)):
         if head == "" or part == "":  # without a head nothing learns from labels
             continue
-        with placed(where, where):
+        with placed(where, where), attributed(part, "`cautions`", where):
             findings += [Finding("warning", where, text) for text in part.cautions(cases.labels, targets)]
     return findings

@@ -56,7 +56,7 @@ def flags_of(name: str, reader: Reader, rows: Rows) -> tuple[str, ...]:
     return flags
 
 
-def read_some(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64]) -> Found:
+def read_some(name: str, reader: Reader, rows: Rows, index: Ints) -> Found:
     """Return what the reader reads of the rows at `index`, if it is what it promised.
 
     Where its own code fails on a file that row is named, or counts as absent where the reader says so; where it fails
@@ -74,7 +74,7 @@ def read_some(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64]) -
     return _checked(name, reader, rows, index, found)
 
 
-def _one_by_one(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64], error: Exception) -> Found:
+def _one_by_one(name: str, reader: Reader, rows: Rows, index: Ints, error: Exception) -> Found:
     """Return what each row by itself gives, after all of them together failed."""
     values, present = np.zeros((len(index), *reader.shape), reader.dtype), np.zeros(len(index), bool)
     by_file, faults = bool(reader.files(rows.take(index[:1]))), Faults()
@@ -104,7 +104,7 @@ def _one_by_one(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64],
     return values, present
 
 
-def _checked(name: str, reader: Reader, rows: Rows, index: NDArray[np.int64], found: Found) -> Found:
+def _checked(name: str, reader: Reader, rows: Rows, index: Ints, found: Found) -> Found:
     values, present = found
     expected = (len(index), *reader.shape)
     if values.shape != expected or values.dtype != np.dtype(reader.dtype) or present.shape != (len(index),):

@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from mmfuse.attribution import attributed
 from mmfuse.decide.folding import FeatureSource
 from mmfuse.decide.scores import ScoreTable, stack
 from mmfuse.errors import PartError
@@ -33,7 +34,8 @@ class FittedRule:
         """Fits the rule on those cases."""
         chosen = {read: table.sources[read][:, index] for read in reads}
         scores = stack(chosen, reads, table.labels, part.per_view)
-        rule = part.fit(scores, table.targets[index], table.labels, np.ones(len(index)))
+        with attributed(part, "`fit`", f"decisions.{name}"):
+            rule = part.fit(scores, table.targets[index], table.labels, np.ones(len(index)))
         return cls(name, part, reads, table.labels, rule)
 
     def speak(self, sources: Mapping[str, Floats], features: FeatureSource, index: Ints) -> Floats:
@@ -47,7 +49,8 @@ class FittedRule:
         p = np.full((len(index), self.labels.columns), np.nan)
         if silent.all():
             return p
-        answer = np.asarray(self.rule(scores[:, :, ~silent], self.labels))
+        with attributed(self.part, "its rule", f"decisions.{self.name}"):
+            answer = np.asarray(self.rule(scores[:, :, ~silent], self.labels))
         if answer.shape != ((~silent).sum(), self.labels.columns) or np.isnan(answer).any():
             raise PartError(
                 f"the rule gave an array of shape {answer.shape} with {int(np.isnan(answer).sum())} NaN",

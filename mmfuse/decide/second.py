@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.attribution import attributed, in_short, named_part, passes
 from mmfuse.decide.calibration import Sigmoids, decision_values, fit_sigmoids
 from mmfuse.decide.folding import FeatureSource, draw_folds
 from mmfuse.decide.inputs import Filling, feature_blocks, source_blocks
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import PartError, RunError
+from mmfuse.errors import PartError, PartFailedError, RunError
 from mmfuse.events import Notice, Watch
 from mmfuse.labels import Floats, Ints, Label, Labels
 from mmfuse.learnt import Learnt
@@ -41,7 +42,8 @@ class Stage(NamedTuple):
 
     def estimator(self, label: Label) -> Any:  # noqa: ANN401  # scikit-learn's classifiers share no type
         """A new classifier; the same in every fold."""
-        return self.part.estimator(self.label_seed(label))
+        with attributed(self.part, "`estimator`", f"decisions.{self.name}"):
+            return self.part.estimator(self.label_seed(label))
 
     def label_seed(self, label: Label) -> int:
         return derive(self.seed, self.name, label.name)
@@ -79,9 +81,12 @@ class _Learner(NamedTuple):
         estimator = self.stage.estimator(self.label)
         try:
             return estimator.fit(self.inputs[rows], coded), classes
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise PartError(
-                f"{type(estimator).__name__} failed on {len(rows)} cases of {len(classes)} classes: {error}",
+        except Exception as error:
+            if passes(error):
+                raise
+            raise PartFailedError(
+                f"{named_part(self.stage.part)}: {type(estimator).__name__} failed on {len(rows)} cases of"
+                f" {len(classes)} classes: {in_short(error)}",
                 "a scikit-learn classifier that learns from them",
                 "check the stage's knobs",
                 f"stage '{self.stage.name}', label '{self.label.name}'",
@@ -95,7 +100,8 @@ class _Learner(NamedTuple):
             estimator, known = self.fit(rest) if len(rest) else (None, classes)
             if estimator is not None:
                 columns = np.searchsorted(classes, known)
-                values[np.ix_(about, columns)] = decision_values(estimator, self.inputs[about], len(known))
+                with attributed(self.stage.part, "`decision_function`", f"decisions.{self.stage.name}"):
+                    values[np.ix_(about, columns)] = decision_values(estimator, self.inputs[about], len(known))
         return fit_sigmoids(values, np.searchsorted(classes, self.truth), self.groups)
 
 
@@ -152,10 +158,11 @@ class FittedStage:
 
     def _answer(self, estimator: Any, inputs: Floats, columns: Ints) -> Floats:  # noqa: ANN401
         """(n, len(columns)) probabilities of the classes that the classifier knows."""
-        if self.answers.calibrated[columns[0]]:
-            sigmoids = Sigmoids(self.answers.slope[columns], self.answers.intercept[columns])
-            return sigmoids(decision_values(estimator, inputs, len(columns)))
-        return np.asarray(estimator.predict_proba(inputs), dtype=float)
+        with attributed(self.stage.part, "what its estimator predicts", f"decisions.{self.stage.name}"):
+            if self.answers.calibrated[columns[0]]:
+                sigmoids = Sigmoids(self.answers.slope[columns], self.answers.intercept[columns])
+                return sigmoids(decision_values(estimator, inputs, len(columns)))
+            return np.asarray(estimator.predict_proba(inputs), dtype=float)
 
     def save(self, folder: Path) -> None:
         """Writes records as JSON + npz and one file a label; nothing is pickled."""
@@ -169,7 +176,9 @@ class FittedStage:
             reader.save(folder / files[modality])
         for number, estimator in enumerate(self.estimators):
             if estimator is not None:
-                self.stage.part.save(estimator, _label_file(folder, number, self.stage.part))
+                where = f"decisions.{self.stage.name}"
+                with attributed(self.stage.part, "`save`", where):
+                    self.stage.part.save(estimator, _label_file(folder, number, self.stage.part))
 
     @classmethod
     def load(cls, folder: Path, stage: Stage, load_reader: Callable[[str, Path], Learnt]) -> Self:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmfuse.errors import MmfuseError, PartError, SpecError, nearest
+from mmfuse.errors import MmfuseError, PartError, PartFailedError, SpecError, nearest
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.metrics.answers import side
 from mmfuse.metrics.basis import Measure, weights_of
@@ -72,10 +72,10 @@ class Asked:
         width = len(labels) if self.figure.by_label else 1
         try:
             values = np.asarray(self._values(p, targets, labels, weights, strata), dtype=float)
-        except MmfuseError:
+        except (MmfuseError, MemoryError):
             raise
         except Exception as error:  # a stranger's metric may raise anything
-            raise PartError(f"{type(error).__name__}: {error}", where=f"metric '{self.name}'") from error
+            raise PartFailedError(f"{type(error).__name__}: {error}", where=f"metric '{self.name}'") from error
         if values.shape != (len(weights), width):
             found = f"gave an array of shape {values.shape} instead of ({len(weights)}, {width})"
             raise PartError(found, "one value a replicate and label", where=f"metric '{self.name}'")

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmfuse.attribution import attributed
 from mmfuse.data.aside import room
 from mmfuse.data.cache import Store, get_together
 from mmfuse.data.inputs import Block
@@ -63,12 +64,12 @@ def frozen_features(
 
     def compute(positions: Sequence[int]) -> Iterator[tuple[list[int], list[Array]]]:
         meter = Meter(watch, f"features of {what}{sight.words}", len(positions))
-        looking = _Looking(sight, module, precision)
+        looking = _Looking(sight, module, precision, part, what)
         for some, rows in _run(looking, block, np.asarray(positions), levels, batch):
             meter.add(len(some))
             yield some, rows
 
-    fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision)
+    fingerprint = _fingerprint(module, part, reader, sight.fingerprint, precision, what)
     stores = [Store(_folder(level), f"{level} {fingerprint}", shapes[level], level_type(level)) for level in levels]
     if joined()[1] > 1:  # each process puts its share there, and then all read all
         own = room(len(keys), keys.dtype)
@@ -85,13 +86,16 @@ def frozen_features(
 class _Looking(nn.Module):
     """A sight and the encoder behind it: what each core works with a copy of."""
 
-    def __init__(self, sight: Sight, encoder: nn.Module, precision: str) -> None:
+    def __init__(self, sight: Sight, encoder: nn.Module, precision: str, part: Encoder, what: str) -> None:
         super().__init__()
         self.sight, self.encoder, self._precision = sight, encoder, precision
+        self._part, self._what = part, what
         self.eval()
 
     def forward(self, images: Tensor, positions: NDArray[np.integer]) -> Features:
-        return run_frozen(self.encoder, self.sight(images, positions), self._precision)
+        seen = self.sight(images, positions)
+        with attributed(self._part, "`forward`", f"modality {self._what}"):
+            return run_frozen(self.encoder, seen, self._precision)
 
 
 def level_type(level: str) -> str:
@@ -138,7 +142,7 @@ def _device(module: nn.Module) -> torch.device:
     return next((tensor.device for tensor in module.state_dict().values()), torch.device("cpu"))
 
 
-def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, precision: str) -> str:
+def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, precision: str, what: str) -> str:
     """All that decides a feature beside the file's content. A plugin's code has no version that could be trusted while
     it is being written, so the encoder's answer to one fixed input is part of it."""
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
@@ -146,7 +150,11 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, p
     probe = torch.from_numpy(rng.random((1, *reader.shape), dtype=np.float32))
     device = _device(module)
     # one image alone: threads would only wait for each other
-    with torch.inference_mode(), fitting_threads(device, images=False):
+    with (
+        torch.inference_mode(),
+        fitting_threads(device, images=False),
+        attributed(part, "`forward`", f"modality {what}"),
+    ):
         answer = levels_of(as_features(module(probe.to(device))))
     about = {
         "encoder": [type(part).__module__, type(part).__qualname__, part.model_dump(mode="json")],

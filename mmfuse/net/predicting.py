@@ -18,6 +18,7 @@ from mmfuse.data.weighing import case_weights
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import Ints
+from mmfuse.learnt import save_arrays
 from mmfuse.metrics import METRICS
 from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, augmented, fit_readers, known_once
@@ -180,8 +181,7 @@ def _write_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, member: Membe
     place = work.step(job.name)
     try:
         FittedNetwork(spec, wiring, {job.name: member}).save(place)
-        with (place / SPOKEN).open("wb") as file:
-            np.savez(file, allow_pickle=False, **given)  # type: ignore[arg-type]  # arrays by source
+        save_arrays(place / SPOKEN, given)
         work.done(job.name)
     except OSError as error:
         found = f"cannot be written: {error.strerror or error}"

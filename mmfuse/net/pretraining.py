@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import PartError, SpecError, placed
 from mmfuse.events import StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import UNKNOWN, Ints
@@ -33,6 +34,7 @@ from mmfuse.net.training import Course, Trained, learn, with_anything
 from mmfuse.net.views import IDENTITY
 from mmfuse.net.weights import load_all, read_tensors, start_weights, write_tensors
 from mmfuse.net.working import answering_batch, answers
+from mmfuse.parts import Pretext
 from mmfuse.seeds import derive
 from mmfuse.spec import PretextLine, Spec, TrainingSection
 from mmfuse.wiring import FUSED, Wiring
@@ -50,9 +52,10 @@ class Unlabelled(Lesson):
     """Network and objective in one forward pass."""
 
     def __init__(
-        self, network: FusionNetwork, objective: nn.Module, draws: int, data: NetworkData, train: Index
+        self, network: FusionNetwork, objective: nn.Module, part: Pretext, data: NetworkData, train: Index
     ) -> None:
         super().__init__()
+        draws, self._part = part.draws, part
         self.network, self.objective, self.draws = network, objective, draws
         self._data, self._train = data, train
         self._place = np.full(len(data), -1)
@@ -61,7 +64,8 @@ class Unlabelled(Lesson):
     def begin_epoch(self, epoch: int) -> tuple[str, ...]:
         """The objective looks at all cases, if it wants to."""
         self.network.eval()
-        return tuple(self.objective.begin_epoch(epoch, self.embed))  # type: ignore[operator]  # the role's contract
+        with attributed(self._part, "`begin_epoch`", "pretexts"):
+            return tuple(self.objective.begin_epoch(epoch, self.embed))  # type: ignore[operator]  # the role's contract
 
     def embed(self, of: Callable[[Outputs], Tensor]) -> Tensor:
         """`of` the network's outputs for every case that is learnt from, unaugmented and without gradients."""
@@ -87,7 +91,8 @@ class Unlabelled(Lesson):
         def whole(tensor: Tensor) -> Tensor:
             return gather(learning_from(tensor, self.network))
 
-        losses: dict[str, Tensor] = dict(self.objective(outputs, position, whole))
+        with attributed(self._part, "`forward`", "pretexts"):
+            losses: dict[str, Tensor] = dict(self.objective(outputs, position, whole))
         for name in outputs[0].fused.losses:
             if name in losses:
                 raise PartError(f"objective and fusion both name a loss '{name}'", "names of their own", "rename one")
@@ -147,8 +152,12 @@ def _objective(
 ) -> nn.Module:
     """Built from a seed of its own."""
     seed = derive(spec.plan.seed, f"pretext {name}", "objective")
-    with own_randomness(seed), placed(f"pretexts.{name}", "pretexts"):
+    with own_randomness(seed), placed(f"pretexts.{name}", "pretexts"), _blamed(line, name):
         return line.part.build(_widths(network), spec.card.label_set, cases).to(device)
+
+
+def _blamed(line: PretextLine, name: str) -> attributed:
+    return attributed(line.part, "`build`", f"pretexts.{name}")
 
 
 def _step(
@@ -167,7 +176,7 @@ def _step(
     """One pretext, and the seconds that it took."""
     began = time.perf_counter()
     place = None if work is None else work.step(step)
-    lesson = Unlabelled(network, objective, line.part.draws, data, train)
+    lesson = Unlabelled(network, objective, line.part, data, train)
     course = Course(
         data=data,
         train=train,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmfuse.data.aside import room
 from mmfuse.data.workers import in_chunks
-from mmfuse.net.augmenting import changed
+from mmfuse.net.augmenting import built, changed, drawn
 from mmfuse.net.views import DRAWS, IDENTITY, VIEWS
 from mmfuse.seeds import derive
 from mmfuse.wiring import Wiring
@@ -74,7 +74,8 @@ class FixedDraws(Sight):
             for (i, line), who in zip(lines, whose, strict=True)
         ]
         self._about = json.dumps(about, sort_keys=True)
-        self.parts = nn.ModuleList([line.part.build() for _, line in lines])
+        self.parts = nn.ModuleList([built(line.part) for _, line in lines])
+        self._made_by = [line.part for _, line in lines]
         self._ids = ids
         self._learns = np.zeros(len(self._ids), bool)
         self._learns[learns] = True
@@ -100,13 +101,13 @@ class FixedDraws(Sight):
         """Each image under its draw, line after line."""
         numbers, cases = np.divmod(positions, len(self._ids))
         rows = torch.arange(len(images))
-        for (place, name, whose), module in zip(self._names, self.parts, strict=True):
-            drawn = [
-                module.draw(1, _own_generator(place, name, number, str(self._ids[case]), whose))  # type: ignore[operator]  # the role's contract
+        for (place, name, whose), module, part in zip(self._names, self.parts, self._made_by, strict=True):
+            draws = [
+                drawn(part, module, 1, _own_generator(place, name, number, str(self._ids[case]), whose))
                 for number, case in zip(numbers.tolist(), cases.tolist(), strict=True)
             ]
-            together = {key: torch.cat([one[key] for one in drawn]) for key in drawn[0]}
-            images = changed(name, module, images, rows, together)
+            together = {key: torch.cat([one[key] for one in draws]) for key in draws[0]}
+            images = changed(part, module, images, rows, together)
         return images
 
 

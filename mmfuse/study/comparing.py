@@ -18,7 +18,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign
 from mmfuse.data.table import Table, as_table
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import MmfuseError, SpecError, TableError
+from mmfuse.errors import Faults, MmfuseError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
 from mmfuse.labels import Ints, Labels
 from mmfuse.spec import Card, Spec
@@ -60,6 +60,7 @@ def compare(
     split = assign(cases, card.split, watch).astype(object)
     splits = outer_splits(cases, split, design, card.split.seed)
     design.refuse_nothing_to_select_on(_has_valid(splits))
+    _refuse_same_names(named, outside or {}, design, card)
     shelf = Shelf(out, table, root, catalog, device, watch, workers)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
     inner = _inner_numbers(study, cases, splits, card.split.seed) if named else []
@@ -79,6 +80,20 @@ def compare(
         watch(Notice(FLATTERED, "warning"))
     study.save()
     return study
+
+
+def _refuse_same_names(named: Sequence[Variant], outside: Mapping[str, Path], design: Design, card: Card) -> None:
+    """Raises: SpecError where two lines of the comparison would have one name: of the scores that of one is left."""
+    taken = [source for variant in named for source in variant.sources]
+    if named and design.baselines:
+        taken += [*variants.BESIDE, *(f"{modality}{variants.ALONE}" for modality in card.modalities)]
+    if named and design.controls:
+        taken += [name for modality in card.modalities for name in controls.names_of(modality)] + [*controls.NAMES]
+    words, faults = [*taken, *outside], Faults()
+    for name in dict.fromkeys(name for name in words if words.count(name) > 1):
+        mend = "another NAME after --with, or another name of the plan's file"
+        faults.add("", f"two lines of the comparison are called '{name}'", "names that differ", mend)
+    faults.raise_as(SpecError)
 
 
 def _write_blanks(out: Path, name: str, blanks: Sequence[ScoreTable]) -> None:

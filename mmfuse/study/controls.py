@@ -22,11 +22,19 @@ from mmfuse.wiring import wire
 PRESENCE = "presence"
 """The modality of the presence control."""
 
+NAMES = ("presence alone", "frame of the images")
+"""Of controls that speak of no one modality."""
+
 MASKED = 0.8
 """Share of each side that is masked, so that only an image's frame is left."""
 
 _PLAIN = 1.0
 """`C` of the logistic regression on a handful of indicators."""
+
+
+def names_of(modality: str) -> tuple[str, str]:
+    """Return the names of the controls that speak of a modality: in all slots, and shuffled."""
+    return f"{modality} in all slots", f"{modality} shuffled"
 
 
 def in_all_slots(reference: Variant, best: str) -> Variant:
@@ -42,7 +50,7 @@ def in_all_slots(reference: Variant, best: str) -> Variant:
     if len(slots) < 2:
         raise SpecError(f"'{best}' is the only {use} that the plan reads", "another slot that it could fill")
     less = restricted(spec, slots)
-    return Variant(f"{best} in all slots", "control", _with(less, dict.fromkeys(slots, spec.card.modalities[best])))
+    return Variant(names_of(best)[0], "control", _with(less, dict.fromkeys(slots, spec.card.modalities[best])))
 
 
 def shuffled(reference: Variant, modality: str, cases: Cases, split: NDArray[np.object_]) -> Variant:
@@ -62,7 +70,7 @@ def shuffled(reference: Variant, modality: str, cases: Cases, split: NDArray[np.
         index = np.flatnonzero(split == word)
         order[index] = rng.permutation(index)
     table = cases.table.with_columns({column: cases.table[column][order] for column in columns})
-    return Variant(f"{modality} shuffled", "control", reference.spec, table=table)
+    return Variant(names_of(modality)[1], "control", reference.spec, table=table)
 
 
 def presence(reference: Variant, cases: Cases, split: NDArray[np.object_], catalog: Catalog) -> Variant:
@@ -84,7 +92,7 @@ def presence(reference: Variant, cases: Cases, split: NDArray[np.object_], catal
     card = card.model_copy(update={"modalities": {PRESENCE: part}})
     line = logistic(catalog, [PRESENCE], _PLAIN)
     spec = of_decisions(Spec(card=card, plan=_bare(reference)), {"logistic": line})
-    return Variant("presence alone", "control", spec, table=cases.table.with_columns(columns), seeded=False)
+    return Variant(NAMES[0], "control", spec, table=cases.table.with_columns(columns), seeded=False)
 
 
 def frame(reference: Variant, catalog: Catalog) -> Variant:
@@ -104,7 +112,7 @@ def frame(reference: Variant, catalog: Catalog) -> Variant:
         if not isinstance(steps, tuple):
             raise SpecError(f"modality '{name}' ({part.name}) takes no steps", "a list of `steps`")
         masked[name] = part.model_copy(update={"steps": (*steps, mask)})
-    return Variant("frame of the images", "control", _with(restricted(spec, images), masked))
+    return Variant(NAMES[1], "control", _with(restricted(spec, images), masked))
 
 
 def all_but_slots(

@@ -17,9 +17,10 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.table import Table, canonical, read_table
 from mmfuse.data.words import listed, named
 from mmfuse.decide.scores import ScoreTable, log_scores
-from mmfuse.errors import Faults, TableError, nearest
+from mmfuse.errors import Faults, SpecError, TableError, nearest
 from mmfuse.labels import Floats, Label
 from mmfuse.metrics.answers import SIDES
+from mmfuse.naming import ID_WORDS, name_faults
 
 SUMS = 1e-3
 """How far from one the probabilities of a label may sum: six digits are enough, percent are not."""
@@ -38,9 +39,10 @@ def read_outside(path: str | Path, name: str, cases: Cases, held: NDArray[np.str
     [0, 1] or that do not sum to one.
     """
     path = Path(path)
+    name_faults(cases.card).raise_as(SpecError)
     table = _from_npz(path) if path.suffix.lower() == ".npz" else read_table(path)
     faults = Faults()
-    column = next((word for word in (cases.card.cases.id, "id", "ids") if word in table), "")
+    column = next((word for word in (cases.card.cases.id, *ID_WORDS) if word in table), "")
     if not column:
         expected = f"a column '{cases.card.cases.id}' or 'id'"
         raise TableError("names no cases", expected, nearest(cases.card.cases.id, table.names), str(path))

@@ -25,7 +25,7 @@ from mmfuse.data.contents import content_keys
 from mmfuse.data.locks import alone
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.errors import MmfuseError, PartError, RunError, SpecError, TableError
+from mmfuse.errors import MmfuseError, PartError, PartFailedError, RunError, SpecError, TableError
 from mmfuse.events import Watch
 from mmfuse.knobs import Part
 from mmfuse.pipeline import Pipeline
@@ -166,12 +166,11 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
         work = _half_done(place, about) if is_alone else None
         try:
             scores = pipeline.fit(fit.cases, fit.split, work=work).scores
-        except (SpecError, TableError, PartError):  # nothing of it will be of use
-            if work is not None:
+        except BaseException as error:
+            useless = isinstance(error, SpecError | TableError | PartError) and not isinstance(error, PartFailedError)
+            if work is not None and useless:  # nothing of it will be of use
                 work.remove()
-            raise
-        except BaseException:
-            if work is not None:
+            elif work is not None:
                 work.remove_if_empty()
             raise
         assert scores is not None

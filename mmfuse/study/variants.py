@@ -32,6 +32,11 @@ ALONE = " alone"
 LATE = "logistic, late"
 """One logistic regression a modality; their answers are averaged."""
 
+CONCATENATED = "logistic, concatenated"
+METADATA = "metadata only"
+BESIDE = (METADATA, CONCATENATED, LATE)
+"""The names of simpler answers, beside each modality alone."""
+
 WIDE, NARROW = 0.01, 0.1
 """`C` of the logistic regressions: where they read vectors of images, and where they read a table alone."""
 
@@ -221,7 +226,7 @@ def metadata(reference: Variant, catalog: Catalog) -> list[Variant]:
     if not tables:
         return []
     line = logistic(catalog, tables, NARROW)
-    return [Variant("metadata only", "metadata", of_decisions(reference.spec, {"logistic": line}), seeded=False)]
+    return [Variant(METADATA, "metadata", of_decisions(reference.spec, {"logistic": line}), seeded=False)]
 
 
 def logistics(reference: Variant, catalog: Catalog) -> list[Variant]:
@@ -243,7 +248,7 @@ def logistics(reference: Variant, catalog: Catalog) -> list[Variant]:
         decisions["late"] = DecisionLine(part=part, reads=tuple(decisions))
         speakers[LATE] = "late"
     decisions["concatenated"] = logistic(catalog, names, min(wide.values()))
-    speakers["logistic, concatenated"] = "concatenated"
+    speakers[CONCATENATED] = "concatenated"
     return [Variant("logistic", "logistic", of_decisions(spec, decisions, frozen), speakers, seeded=False)]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from mmfuse import SecondStage, SpecError
+from mmfuse import PartFailedError, SecondStage, SpecError
 from mmfuse.builtin.decisions import Simplex
 from mmfuse.decide.folding import OUTSIDE, learning
 from mmfuse.decide.stages import fit_decisions
@@ -61,7 +61,7 @@ def test_no_decision_speaks_about_a_case_it_learnt_from(learn):
 
 def test_reusing_valid_is_possible_by_name_and_warned_of():
     table, features = cohort()
-    with pytest.raises(AssertionError, match="learnt from"):
+    with pytest.raises(PartFailedError, match="learnt from"):
         fit_decisions(*plan(("rule", WitnessDecision(), ("fused",), (), "valid-reused")), table, features)
     events = []
     spec_and_wiring = plan(("rule", Simplex(step=0.1), ("fused", "derm"), (), "valid-reused"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError
+from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError, attributed
 
 if TYPE_CHECKING:
     from mmfuse import Rows
@@ -169,7 +169,8 @@ def _stepped(steps: tuple[Step, ...], pixels: NDArray[np.uint8], where: str, fau
     """Return the pixels after all steps; what a step refuses is added to `faults`."""
     for step in steps:
         try:
-            pixels = step.apply(pixels)
+            with attributed(step, "`apply`", where):
+                pixels = step.apply(pixels)
         except TableError as error:
             for fault in error.faults:
                 faults.add(where, f"step '{step.name}': {fault.found}", fault.expected, fault.mend)
