@@ -194,7 +194,7 @@ class FusionNetwork(nn.Module):
             features[modality] = self.standin(modality).fill(given, who[modality])
             if nothing is not None:
                 features[modality] = features[modality]._replace(vector=features[modality].vector + nothing)
-        fused = self._fuse(features, who)
+        fused = _fuse(self, features, who)
         scores, views = {}, {}
         for source in self.sources:
             head = self.heads[module_key(source)]
@@ -210,14 +210,15 @@ class FusionNetwork(nn.Module):
             }
         return Outputs(scores, views, features, fused, {modality: some.mask for modality, some in who.items()})
 
-    def _fuse(self, features: dict[str, Features], who: dict[str, Present]) -> Fused:
-        batch = who[self.modalities[0]].batch
-        if self.fusion is not None:
-            with single_case_safe(self.fusion, batch), attributed(self.parts[0], "`forward`", "network.fusion"):
-                return as_fused(self.fusion(features, {modality: some.mask for modality, some in who.items()}))
-        if len(self.modalities) == 1:
-            return Fused(features[self.modalities[0]].vector)
-        return Fused(next(iter(features.values())).vector.new_zeros(batch, 0))
+
+def _fuse(network: FusionNetwork, features: dict[str, Features], who: dict[str, Present]) -> Fused:
+    batch = who[network.modalities[0]].batch
+    if network.fusion is not None:
+        with single_case_safe(network.fusion, batch), attributed(network.parts[0], "`forward`", "network.fusion"):
+            return as_fused(network.fusion(features, {modality: some.mask for modality, some in who.items()}))
+    if len(network.modalities) == 1:
+        return Fused(features[network.modalities[0]].vector)
+    return Fused(next(iter(features.values())).vector.new_zeros(batch, 0))
 
 
 def encoded(
