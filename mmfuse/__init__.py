@@ -17,6 +17,10 @@ _DOOR = {
         "TableError", "nearest",
     ),
     "mmfuse.attribution": ("attributed", "named_part"),
+    "mmfuse.formats.npz_files": ("Npz",),
+    "mmfuse.formats.json_files": ("read_json",),
+    "mmfuse.formats.toml_files": ("read_toml",),
+    "mmfuse.formats.safetensors_files": ("check_safetensors",),
     "mmfuse.events": (
         "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched",
         "leave_unsaid", "silent",

@@ -15,6 +15,9 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from mmfuse.errors import RunError
+from mmfuse.formats.annotated import annotations_of, fits
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.npz_files import Npz
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -65,28 +68,33 @@ class Learnt:
     def load(cls, stem: str | Path) -> Self:
         """Reads what `save` wrote.
 
-        Raises: RunError if a file is missing, broken, or holds other fields than this class.
+        Raises: RunError if a file is missing, broken, or holds other fields than this class, or other kinds of values
+        than their annotations say; or if the class itself refuses them in `__post_init__` (ValueError, TypeError).
         """
         stem = Path(stem)
-        try:
-            state: dict[str, Any] = dict(json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8")))
-            npz = stem.with_name(stem.name + ".npz")
-            if npz.exists():
-                with np.load(npz, allow_pickle=False) as arrays:
-                    state.update({name: arrays[name] for name in arrays.files})
-        except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise RunError(
-                f"cannot be read: {error}", "what mmfuse stored there", "copy the run again", str(stem)
-            ) from error
+        expected, again = "what mmfuse stored there", "copy the run again"
+        record = stem.with_name(stem.name + ".json")
+        state: dict[str, Any] = read_json(record, dict[str, Any], expected=expected, mend=again)
+        npz = stem.with_name(stem.name + ".npz")
+        if npz.exists():
+            with Npz(npz, expected=expected, mend=again) as arrays:
+                twice = [name for name in arrays if name in state]
+                if twice:
+                    raise arrays.fault(f"holds '{twice[0]}', as {record.name} does")
+                state.update({name: arrays.read(name) for name in arrays})
+        mend = "use the plugin version that made the run"
         names = {field.name for field in dataclasses.fields(cls)}
         if set(state) != names:
-            raise RunError(
-                f"holds {sorted(state)}",
-                f"{sorted(names)}, the fields of {cls.__name__}",
-                "use the plugin version that made the run",
-                str(stem),
-            )
-        return cls(**{name: _frozen(value) for name, value in state.items()})
+            raise RunError(f"holds {sorted(state)}", f"{sorted(names)}, the fields of {cls.__name__}", mend, str(stem))
+        values = {name: _frozen(value) for name, value in state.items()}
+        kinds = annotations_of(cls)
+        other = [f"{name} {_short(value)}" for name, value in values.items() if not fits(value, kinds.get(name, Any))]
+        if other:
+            raise RunError(f"holds other kinds of values: {'; '.join(other)}", f"a {cls.__name__}", mend, str(stem))
+        try:
+            return cls(**values)
+        except (ValueError, TypeError) as error:  # of a class that looks at its own fields
+            raise RunError(f"holds what is no {cls.__name__}: {error}", expected, again, str(stem)) from error
 
 
 def _plain(value: Any, where: str) -> Any:  # noqa: ANN401  # whatever a part has learnt
@@ -101,6 +109,13 @@ def _plain(value: Any, where: str) -> Any:  # noqa: ANN401  # whatever a part ha
         return {key: _plain(item, where) for key, item in value.items()}
     kinds = "numbers, text, booleans, tuples or dicts (with text as keys) of those, or an array"
     raise TypeError(f"{where} holds {value!r}, which is not stored; it may hold {kinds}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401  # JSON values are of any type

@@ -5,23 +5,24 @@ Only keyed digests are kept: neither an id nor a picture can be read from them.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import aside, numbered, room
+from mmfuse.data.aside import numbered, room
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.inputs import KEY
 from mmfuse.data.workers import in_chunks
-from mmfuse.errors import RunError, SpecError
+from mmfuse.errors import SpecError
 from mmfuse.events import Notice, Watch
+from mmfuse.formats.npz_files import Npz
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 SEEN = "seen.npz"
 """In a run's folder."""
 
@@ -55,12 +56,19 @@ def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
 
 def read_seen(run: Path) -> Seen:
     """A run's `seen.npz`. Raises: RunError if it cannot be read."""
-    try:
-        with np.load(run / SEEN, allow_pickle=False) as file:
-            return {name: aside(file[name].astype(KEY, copy=False)) for name in ("ids", "images", "images_unlabelled")}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        expected = "what the run's weights have seen"
-        raise RunError(f"cannot be read: {error}", expected, "name a whole run", str(run / SEEN)) from error
+    with Npz(run / SEEN, expected="what the run's weights have seen", mend="name a whole run") as file:
+        return {name: _digests(file, name) for name in ("ids", "images", "images_unlabelled")}
+
+
+def _digests(file: Npz, name: str) -> NDArray[Any]:
+    """Digests of 32 hexadecimal signs each."""
+    digests = file.read(name, "SU", (None,), room)
+    if not len(digests):
+        return digests.astype(KEY)
+    for part in in_chunks(len(digests)):
+        if digests.dtype != KEY or not np.isin(digests[part].view(np.uint8), _HEX).all():
+            raise file.fault(f"'{name}' holds other words than digests")
+    return digests
 
 
 def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], watch: Watch) -> Seen:

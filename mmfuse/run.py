@@ -15,7 +15,6 @@ import os
 import platform
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +29,9 @@ from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
 from mmfuse.events import Event, Notice, Watch, silent
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.of_runs import Environment, Manifest
+from mmfuse.formats.toml_files import read_toml
 from mmfuse.metrics import OperatingPoints, evaluate
 from mmfuse.provenance import SEEN, Seen, read_seen
 from mmfuse.spec import Spec
@@ -67,12 +69,12 @@ class Run(Summarized):
     @property
     def spec_tree(self) -> dict[str, Any]:
         """The spec as its TOML tree, no part of it looked up."""
-        return tomllib.loads(self.file("spec.toml").read_text(encoding="utf-8"))
+        return read_toml(self.file("spec.toml"), error=RunError, mend="copy the run again")
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, plugins, hardware, seed and digests of the cases it was made with."""
-        return json.loads(self.file("environment.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return dict(read_json(self.file("environment.json"), Environment, expected="versions and plugins of the run"))
 
     @property
     def scores(self) -> ScoreTable:
@@ -163,25 +165,18 @@ class Run(Summarized):
                 faults.extend(error.faults)
         faults.raise_as(RunError)
 
-    def _read_manifest(self) -> dict[str, Any]:
+    def _read_manifest(self) -> Manifest:
         path = self.folder / MANIFEST
         if not path.is_file():
             found = "is no run" if self.folder.is_dir() else "no such folder"
             raise RunError(
                 found, f"a folder that `mmfuse train` wrote, with {MANIFEST}", "check the path", str(self.folder)
             )
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            newer = manifest["format"] > FORMAT
-            files = manifest["files"].items()
-            manifest["files"] = {name: {"bytes": about["bytes"], "sha256": about["sha256"]} for name, about in files}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"cannot be read: {error}", "the run's manifest", "copy the run again", str(path)) from error
-        if newer:
-            raise RunError(
-                f"is of format {manifest['format']}", f"format {FORMAT} or older", "update mmfuse", str(path)
-            )
-        return manifest  # type: ignore[no-any-return]
+        manifest = read_json(path, Manifest, expected="the run's manifest", mend="copy the run again", newest=FORMAT)
+        outside = [name for name in manifest["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
+        if outside:
+            raise RunError(f"names '{outside[0]}'", "files of the run", "do not use this folder", str(path))
+        return manifest
 
 
 def refuse_existing(folder: str | Path) -> None:

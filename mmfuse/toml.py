@@ -21,6 +21,8 @@ import tomli_w
 from mmfuse.building import build, tree
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, SpecError, nearest
+from mmfuse.formats.toml_files import BITS, read_toml
+from mmfuse.formats.trees import DEEPEST, fault_of
 from mmfuse.hooks import hookimpl
 from mmfuse.knobs import Node, Part
 from mmfuse.spec import Card, Plan, Spec
@@ -217,6 +219,8 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
     Raises: SpecError naming file and line.
     """
     if isinstance(source, Mapping):
+        if found := fault_of(source, BITS):
+            raise SpecError(found, "a plan or a card")
         return dict(source)
     path = Path(source)
     if catalog is not None and not path.suffix and not path.is_file():
@@ -228,18 +232,7 @@ def read(source: Source, catalog: Catalog | None = None) -> dict[str, Any]:
                 nearest(str(source), recipes) + catalog.failures,
             )
         path = recipes[str(source)].path
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise SpecError("no such file", "a TOML file", "check the path", str(path)) from None
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", "a TOML file", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"cannot be read: {error}", "a TOML file in UTF-8", "save it as UTF-8", str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(
-            f"is no TOML: {error}", 'KEY = VALUE lines under [section]; words in quotes: "…"', where=str(path)
-        ) from error
+    return read_toml(path)
 
 
 def set_value(raw: dict[str, Any], text: str) -> list[list[str]]:
@@ -254,7 +247,10 @@ def set_value(raw: dict[str, Any], text: str) -> list[list[str]]:
     if not equals or not all(steps):
         found = "has no `=`" if not equals else "has an empty key"
         raise SpecError(found, "KEY=VALUE, as in network.encoders.image.model=resnet18", where=f"{_SET} {text}")
-    value, paths = parse_value(word.strip()), _spread(raw, steps)
+    value, short = parse_value(word.strip()), f"{_SET} {text[:80]}"
+    if found := f"has {len(steps)} steps" if len(steps) > DEEPEST else fault_of(value, BITS):
+        raise SpecError(found, f"up to {DEEPEST} levels", where=short)
+    paths = _spread(raw, steps)
     _put(raw, paths, value)
     return paths
 
@@ -281,7 +277,9 @@ def parse_value(word: str) -> Any:  # noqa: ANN401  # any TOML value
     for text in (word, quoted) if word[:1] in ("[", "{") else (word,):
         try:
             value = tomllib.loads(f"x = {text}")
-        except tomllib.TOMLDecodeError:
+        except RecursionError:
+            raise SpecError(f"is nested deeper than {DEEPEST} levels", "a value", where=word[:80]) from None
+        except ValueError:
             continue
         if value.keys() == {"x"} and not isinstance(value["x"], date | time):
             return value["x"]

@@ -21,6 +21,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.disk import whole_file
 from mmfuse.discovery import PluginInfo
 from mmfuse.errors import RunError
+from mmfuse.formats.json_files import read_json
 from mmfuse.spec import Spec
 from mmfuse.toml import dump
 
@@ -102,12 +103,8 @@ class Work:
 
     def _refuse_another(self, about: Mapping[str, str]) -> None:
         path = self.folder / IDENTITY
-        try:
-            before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(
-                f"cannot be read: {error}", "what an interrupted training wrote", f"remove {self.folder}", str(path)
-            ) from error
+        expected, mend = "what an interrupted training wrote", f"remove {self.folder}"
+        before = read_json(path, dict[str, str], expected=expected, mend=mend)
         other = [name for name, digest in about.items() if before.get(name) != digest]
         if other:
             found = f"was interrupted with {', '.join(f'another {name}' for name in other)}"

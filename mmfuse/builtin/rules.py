@@ -56,6 +56,11 @@ class MixtureRule(Rule):
     mix: str
     """`logits` or `probabilities`."""
 
+    def __post_init__(self) -> None:
+        sound = self.weights.ndim == 2 and np.isfinite(self.weights).all() and (self.weights >= 0).all()
+        if not sound or self.mix not in ("logits", "probabilities"):
+            raise ValueError(f"weights {self.weights.tolist()} of {self.mix}")
+
     def __call__(self, scores: Floats, labels: Labels) -> Floats:
         """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
         speaks = speaking(scores)
@@ -107,6 +112,10 @@ class TemperatureRule(Rule):
 
     temperatures: Floats
     """(labels,)"""
+
+    def __post_init__(self) -> None:
+        if self.temperatures.ndim != 1 or not (np.isfinite(self.temperatures) & (self.temperatures > 0)).all():
+            raise ValueError(f"temperatures {self.temperatures.tolist()}")
 
     def __call__(self, scores: Floats, labels: Labels) -> Floats:
         """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,8 +63,8 @@ def holds_card(plan: str, catalog: Catalog) -> bool:
     recipe = catalog.recipes.get(plan)
     path = recipe.path if recipe and not Path(plan).is_file() else Path(plan)
     try:
-        return "cases" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        return "cases" in mmfuse.read_toml(path)
+    except mmfuse.SpecError:
         return False  # whoever reads the plan itself says what is wrong with it
 
 
@@ -78,10 +77,7 @@ def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = F
     path = card or table.with_suffix(".toml")
     if card is not None or path.is_file():
         path = card_of(table, card)
-        try:
-            section = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("cases", {})
-        except (OSError, ValueError) as error:
-            raise mmfuse.SpecError(f"cannot be read: {error}", "a card in TOML", where=str(path)) from error
+        section = mmfuse.read_toml(path).get("cases", {})
         known = known.model_copy(update={"cases": mmfuse.load_card({"cases": section}).cases})
     return load_cases(table, known, path.parent, labelled=labelled)
 

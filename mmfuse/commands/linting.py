@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,10 +113,7 @@ def _text(path: Path) -> str:
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401  # whatever JSON holds
-    try:
-        return json.loads(_text(path))
-    except ValueError as error:
-        raise mmfuse.TableError(f"is no JSON: {error}", "figures as {name: value}", where=str(path)) from error
+    return mmfuse.read_json(path, expected="figures as {name: value}", error=mmfuse.TableError)
 
 
 def _from_file(path: Path) -> list[Reported]:

@@ -13,10 +13,13 @@ import numpy as np
 
 from mmfuse.attribution import attributed
 from mmfuse.decide.folding import FeatureSource
-from mmfuse.decide.scores import ScoreTable, stack
-from mmfuse.errors import PartError
+from mmfuse.decide.scores import ScoreTable, log_scores, stack
+from mmfuse.errors import PartError, RunError
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.parts import DecisionFusion, Rule
+
+SUMS = 1e-6
+"""How far from one the answer of a stored rule may sum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class FittedRule:
             rule = part.fit(scores, table.targets[index], table.labels, np.ones(len(index)))
         return cls(name, part, reads, table.labels, rule)
 
-    def speak(self, sources: Mapping[str, Floats], features: FeatureSource, index: Ints) -> Floats:
+    def speak(self, sources: Mapping[str, Floats], features: FeatureSource | None, index: Ints) -> Floats:
         """(len(index), columns) probabilities; NaN where all that it reads abstain.
 
         Raises: PartError if the rule's answer has another shape, or none where a source speaks.
@@ -67,5 +70,19 @@ class FittedRule:
 
     @classmethod
     def load(cls, folder: Path, name: str, part: DecisionFusion, reads: tuple[str, ...], labels: Labels) -> Self:
-        """Reads what `save` wrote."""
-        return cls(name, part, reads, labels, part.rule.load(folder / "rule"))
+        """Reads what `save` wrote, and asks it once.
+
+        Raises: RunError where it is broken, or belongs to other sources or classes.
+        """
+        loaded = cls(name, part, reads, labels, part.rule.load(folder / "rule"))
+        blank = log_scores(labels.normalise(np.zeros((1, labels.columns))))
+        try:
+            p = loaded.speak(dict.fromkeys(reads, blank), None, np.arange(1))
+            sums = np.array([p[0, part].sum() for part in labels.slices.values()])
+            fault = "" if (np.abs(sums - 1) < SUMS).all() and (p >= 0).all() else f"it gives {p[0].tolist()}"
+        except Exception as error:  # a part's own code, on what was stored
+            fault = f"{type(error).__name__}: {error}"
+        if fault:
+            found = f"makes no probabilities of {len(reads)} sources: {fault}"
+            raise RunError(found, "the rule that was stored", "copy the run again", str(folder / "rule"))
+        return loaded

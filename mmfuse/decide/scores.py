@@ -8,7 +8,6 @@ without images, torch or a spec.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 
 from mmfuse.data.aside import aside, picked, room
 from mmfuse.data.workers import in_chunks
+from mmfuse.decide.stored import read_scores
 from mmfuse.errors import PartError, RunError, nearest
-from mmfuse.labels import Floats, Ints, Label, Labels
+from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.summaries import Summarized, counted
 
 SMALLEST = 1e-12
@@ -149,15 +149,7 @@ class ScoreTable(Summarized):
     def load(cls, path: str | Path) -> Self:
         """Reads what `save` wrote; nothing in it is executed.
 
-        Raises: RunError if the file is missing, truncated or holds something else.
+        Raises: RunError if the file is missing, truncated or holds something else: other shapes, classes that are
+        none, infinite scores, words that say no split.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                about = json.loads(str(stored["about"][()]))
-                labels = Labels([Label(**{**label, "classes": tuple(label["classes"])}) for label in about["labels"]])
-                sources = {name: aside(stored[f"source-{i}"]) for i, name in enumerate(about["sources"])}
-                arrays = {name: aside(stored[name]) for name in _ARRAYS}
-                return cls(sources=sources, labels=labels, case_is=about["case_is"], **arrays)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, PartError, zipfile.BadZipFile) as error:
-            mend = "copy the run again"
-            raise RunError(f"cannot be read: {error}", "a scores.npz of mmfuse", mend, str(path)) from error
+        return cls(**read_scores(Path(path)))

@@ -7,6 +7,7 @@ by groups, absent inputs, storage without pickle. The part gives a classifier; n
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -24,6 +25,8 @@ from mmfuse.decide.inputs import Filling, feature_blocks, source_blocks
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import PartError, PartFailedError, RunError
 from mmfuse.events import Notice, Watch
+from mmfuse.formats.compiled import fault_of_estimator
+from mmfuse.formats.json_files import read_json
 from mmfuse.labels import Floats, Ints, Label, Labels
 from mmfuse.learnt import Learnt
 from mmfuse.parts import SecondStage
@@ -186,8 +189,10 @@ class FittedStage:
 
         Raises: RunError naming the file that is missing or broken.
         """
-        answers = Answers.load(folder / "answers")
-        files = _reader_files(folder / "readers.json")
+        answers, filling = Answers.load(folder / "answers"), Filling.load(folder / "filling")
+        order = folder / "readers.json"
+        files = read_json(order, dict[str, str], expected="the stage's readers", mend="copy the run again")
+        refuse_other(stage, answers, filling, files, folder)
         readers = {m: load_reader(m, folder / files[m]) if m in files else None for m in stage.features}
         estimators = [
             stage.part.load(_label_file(folder, number, stage.part), stage.label_seed(label))
@@ -195,7 +200,32 @@ class FittedStage:
             else None
             for number, label in enumerate(stage.labels)
         ]
-        return cls(stage, readers, Filling.load(folder / "filling"), answers, tuple(estimators))
+        loaded = cls(stage, readers, filling, answers, tuple(estimators))
+        loaded._refuse_dumb(folder)
+        return loaded
+
+    def _refuse_dumb(self, folder: Path) -> None:
+        """Asks each stored classifier about one blank case. Raises: RunError for one that gives no probabilities."""
+        blank = np.zeros((1, sum(self.filling.widths) + len(self.filling.widths)))
+        for number, (estimator, part) in enumerate(
+            zip(self.estimators, self.stage.labels.slices.values(), strict=True)
+        ):
+            columns = np.arange(part.start, part.stop)[self.answers.seen[part]]
+            if estimator is None:
+                continue
+            fault = fault_of_estimator(estimator)
+            try:
+                with _one_thread(), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    p = blank if fault else self._answer(estimator, blank, columns)
+                sound = p.shape == (1, len(columns)) and np.isfinite(p).all() and (p >= 0).all()
+                fault = fault or ("" if sound else f"it gives {p.tolist()}")
+            except Exception as error:  # what was stored is another library's: it fails in many ways
+                fault = f"{type(error).__name__}: {error}"
+            if fault:
+                found = f"does not answer as a classifier of {len(columns)} classes: {fault}"
+                where = str(_label_file(folder, number, self.stage.part))
+                raise RunError(found, "the classifier that was stored", "copy the run again", where)
 
 
 def _one_thread() -> AbstractContextManager[Any]:
@@ -205,11 +235,18 @@ def _one_thread() -> AbstractContextManager[Any]:
     return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
-def _reader_files(path: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"cannot be read: {error}", mend="copy the run again", where=str(path)) from error
+def refuse_other(stage: Stage, answers: Answers, filling: Filling, files: Mapping[str, str], folder: Path) -> None:
+    """Raises: RunError where what was stored does not belong to the stage: other classes, sources, modalities."""
+    n, columns = len(stage.reads) + len(stage.features), stage.labels.columns
+    arrays = (answers.seen, answers.calibrated, answers.slope, answers.intercept)
+    sound = all(array.shape == (columns,) and np.isfinite(array).all() for array in arrays)
+    sound &= len(filling.widths) == n and all(width >= 0 for width in filling.widths)
+    sound &= filling.fill.shape == (sum(filling.widths),) and bool(np.isfinite(filling.fill).all())
+    sound &= filling.widths[: len(stage.reads)] == (columns,) * len(stage.reads)
+    named = [name for name in files.values() if not re.fullmatch(r"reader-\d+", name)]
+    if not sound or named or not {*files} <= {*stage.features}:
+        expected = f"what it learnt of {n} inputs and {columns} classes"
+        raise RunError("does not belong to the stage", expected, "copy the run again", str(folder))
 
 
 def _label_file(folder: Path, number: int, part: SecondStage) -> Path:

@@ -23,6 +23,7 @@ from mmfuse.decide.scores import ScoreTable, log_scores
 from mmfuse.decide.second import FittedStage, Stage
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, Watch, silent
+from mmfuse.formats.json_files import read_json
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
 from mmfuse.parts import SecondStage
@@ -74,10 +75,7 @@ class FittedDecisions:
         Raises: RunError naming the file that is missing, broken or not of this spec.
         """
         order = folder / "order.json"
-        try:
-            stored = list(json.loads(order.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise RunError(f"cannot be read: {error}", mend="copy the run again", where=str(order)) from error
+        stored = list(read_json(order, dict[str, str], expected="the decisions' order", mend="copy the run again"))
         expected = [wired.name for wired in wiring.decisions]
         if stored != expected:
             raise RunError(f"holds decisions {stored}", f"{expected}, as in the spec", "copy the run again", str(order))

@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from mmfuse.errors import RunError, SpecError
+from mmfuse.errors import SpecError
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.of_runs import StoredPoints
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.metrics.answers import SIDES, sides
 from mmfuse.metrics.basis import FEWEST, known_and_spoken, positive_column
@@ -140,17 +142,12 @@ class OperatingPoints:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads what `save` wrote. Raises: RunError if it is something else."""
-        try:
-            told: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-            points = {
-                name: {label: OperatingPoint(**point) for label, point in found.items()}
-                for name, found in told["points"].items()
-            }
-            return cls(points, dict(told["left_out"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(
-                f"cannot be read: {error}", "operating points of mmfuse", "copy the run again", str(path)
-            ) from error
+        told = read_json(Path(path), StoredPoints, expected="operating points of mmfuse", mend="copy the run again")
+        points = {
+            name: {label: OperatingPoint(**point) for label, point in found.items()}
+            for name, found in told["points"].items()
+        }
+        return cls(points, dict(told["left_out"]))
 
 
 def figures_at(point: OperatingPoint, p: Floats, targets: Ints, labels: Labels, label: str) -> dict[str, Floats]:

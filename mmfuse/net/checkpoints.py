@@ -21,6 +21,8 @@ from torch.optim import Optimizer
 
 from mmfuse.data.disk import whole_file
 from mmfuse.errors import RunError
+from mmfuse.formats.json_files import parse_json
+from mmfuse.formats.safetensors_files import check_safetensors
 from mmfuse.net.averaging import Average
 from mmfuse.net.gathering import joined
 from mmfuse.net.lessons import Lesson, learning
@@ -70,13 +72,16 @@ class Checkpoint:
         """None where there is none. Raises: RunError for a file that is no checkpoint."""
         if self._path is None or not self._path.is_file():
             return None
+        mend, where = "remove it: the training then begins anew", str(self._path)
+        check_safetensors(self._path, expected="a checkpoint", mend=mend)
         try:
             with safe_open(self._path, "pt") as file:
-                about = json.loads(file.metadata()[ABOUT])
-                return Standing({name: file.get_tensor(name) for name in file.keys()}, about)  # noqa: SIM118  # no dict
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            mend = "remove it: the training then begins anew"
-            raise RunError(f"cannot be read: {error}", "a checkpoint", mend, str(self._path)) from error
+                text = (file.metadata() or {}).get(ABOUT, "")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"cannot be read: {error}", "a checkpoint", mend, where) from error
+        about = parse_json(text, dict[str, Any], where=where, expected="a checkpoint", mend=mend)
+        return Standing(tensors, about)
 
     def remove(self) -> None:
         """Once what it stands for is done."""

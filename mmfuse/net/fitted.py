@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from mmfuse.data.readers import flags_of
 from mmfuse.errors import RunError, SpecError, nearest
 from mmfuse.events import Watch, silent
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.of_runs import StoredNetwork, StoredNetworks
 from mmfuse.labels import Floats, Labels
 from mmfuse.net.altering import Alter, altered_vectors
 from mmfuse.net.answering import RawScores, answer
@@ -168,28 +170,28 @@ class FittedNetwork:
         Raises: RunError naming the file that is missing, broken, or does not fit the spec.
         """
         path, where = folder / ABOUT, choose_device(device)
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-            if about["format"] > FORMAT:
-                raise RunError(
-                    f"is of format {about['format']}", f"format {FORMAT} or older", "update mmfuse", str(path)
-                )
-            members = {
-                name: _load_member(folder, name, told, spec, wiring, where) for name, told in about["networks"].items()
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            found = f"cannot be read: {type(error).__name__}: {error}"
-            raise RunError(found, "what mmfuse stored there", "copy the run again", str(path)) from error
+        expected, mend = "what mmfuse stored there", "copy the run again"
+        about = read_json(path, StoredNetworks, expected=expected, mend=mend, newest=FORMAT)
+        members = {
+            name: _load_member(folder, name, told, spec, wiring, where) for name, told in about["networks"].items()
+        }
         return cls(spec, wiring, members)
 
 
 def _load_member(
-    folder: Path, name: str, told: dict[str, Any], spec: Spec, wiring: Wiring, device: torch.device
+    folder: Path, name: str, told: StoredNetwork, spec: Spec, wiring: Wiring, device: torch.device
 ) -> Member:
-    modalities = spec.card.modalities
-    readers = {m: modalities[m].load(_reader_stem(folder, name, m)) for m in sorted(wiring.encoders)}
+    modalities, expected = spec.card.modalities, sorted(wiring.encoders)
+    readers = {m: modalities[m].load(_reader_stem(folder, name, m)) for m in expected}
     shapes = {modality: tuple(shape) for modality, shape in told["shapes"].items()}
-    network = FusionNetwork(spec, wiring, shapes, spec.card.label_set, name)
+    own = {m: tuple(reader.shape) for m, reader in readers.items()}
+    labels = spec.card.label_set
+    odd = shapes != own or len(told["counts"]) != labels.columns or not all({*p} <= {*own} for p in told["patterns"])
+    if odd or told["best_epoch"] > told["epochs"]:
+        found = f"speaks of inputs {shapes} and {len(told['counts'])} classes"
+        wanted = f"{own} and {labels.columns}, as readers and card have"
+        raise RunError(found, wanted, "copy the run again", str(folder / ABOUT))
+    network = FusionNetwork(spec, wiring, shapes, labels, name)
     path = folder / _weights_file(name)
     load_all(network, read_tensors(path), str(path), "read it with the spec and the plugin versions that made it")
     network.frozen_precision = told.get("frozen_precision", network.frozen_precision)

@@ -17,6 +17,7 @@ from mmfuse.data.splits import given_split
 from mmfuse.data.weighing import case_weights
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
+from mmfuse.formats.npz_files import Npz
 from mmfuse.labels import Ints
 from mmfuse.learnt import save_arrays
 from mmfuse.metrics import METRICS
@@ -192,8 +193,9 @@ def _write_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, member: Membe
 def _read_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, device: str) -> tuple[Member, RawScores]:
     place = work.step(job.name)
     member = FittedNetwork.load(place, spec, wiring, device).members[job.name]
-    with np.load(place / SPOKEN, allow_pickle=False) as file:
-        return member, {source: file[source] for source in file.files}
+    mend = f"remove {place}: this network is then trained anew"
+    with Npz(place / SPOKEN, expected="scores of the network", mend=mend) as file:
+        return member, {source: file.read(source, "f", (None, None, None)) for source in file}
 
 
 def _drift(served: NDArray, beside: NDArray, cases: Cases, valid: Index) -> str:

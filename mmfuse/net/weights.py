@@ -7,7 +7,6 @@ a run; the whole network may start from a run, tensor by tensor, wherever one fi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +18,9 @@ from torch import Tensor, nn
 from mmfuse.attribution import attributed
 from mmfuse.errors import RunError, SpecError, nearest, placed
 from mmfuse.events import Notice, Watch
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.of_runs import Weights
+from mmfuse.formats.safetensors_files import check_safetensors
 from mmfuse.net.network import ENCODERS, FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.seeds import derive
@@ -79,7 +81,7 @@ def _start_from_run(module: nn.Module, text: str, modality: str, where: str) -> 
 def _load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
     folder = _network_folder(run, "a run's folder", "network.weights")
     state, tensors = network.state_dict(), read_tensors(folder / FILE)
-    fitting = {name: t for name, t in tensors.items() if name in state and state[name].shape == t.shape}
+    fitting = {name: t for name, t in tensors.items() if name in state and alike(t, state[name])}
     if not fitting:
         raise SpecError(
             f"no tensor of run '{run}' fits this network", "a run of a similar plan", where="network.weights"
@@ -121,13 +123,17 @@ def write_tensors(module: nn.Module, path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Raises: RunError if the file is missing or no safetensors file."""
+    """Raises: RunError if the file is missing or no safetensors file, or a number in it is not finite."""
+    expected, mend = "weights as mmfuse stored them", "copy the run again"
+    check_safetensors(path, expected=expected, mend=mend)
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"cannot be read: {error}", "weights as mmfuse stored them", "copy the run again", str(path)
-        ) from error
+        raise RunError(f"cannot be read: {error}", expected, mend, str(path)) from error
+    spoilt = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if spoilt:
+        raise RunError(f"holds {_some('tensors that are not finite', spoilt)}", expected, mend, str(path))
+    return tensors
 
 
 def load_all(module: nn.Module, tensors: Mapping[str, Tensor], where: str, mend: str) -> None:
@@ -138,8 +144,10 @@ def load_all(module: nn.Module, tensors: Mapping[str, Tensor], where: str, mend:
     state = module.state_dict()
     unequal = [
         f"{name} is {tuple(tensors[name].shape)}, not {tuple(tensor.shape)}"
+        if tensors[name].shape != tensor.shape
+        else f"{name} holds {tensors[name].dtype}, not {tensor.dtype}"
         for name, tensor in state.items()
-        if name in tensors and tensors[name].shape != tensor.shape
+        if name in tensors and not alike(tensors[name], tensor)
     ]
     missing, extra = [name for name in state if name not in tensors], [name for name in tensors if name not in state]
     if unequal or missing or extra:
@@ -150,19 +158,19 @@ def load_all(module: nn.Module, tensors: Mapping[str, Tensor], where: str, mend:
     module.load_state_dict(dict(tensors))
 
 
+def alike(given: Tensor, wanted: Tensor) -> bool:
+    """Whether two tensors have one shape, and both hold fractions or neither does."""
+    return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
+
+
 def _some(word: str, names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} {word} ({', '.join(names[:SHOWN])}{more})" if names else ""
 
 
-def _about(run: Path) -> dict[str, dict[str, str]]:
-    try:
-        return dict(json.loads((run / ABOUT).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot be read: {error}", f"{ABOUT} beside {FILE}", "copy the run again", str(run / ABOUT)
-        ) from error
+def _about(run: Path) -> Weights:
+    return read_json(run / ABOUT, Weights, expected=f"{ABOUT} beside {FILE}", mend="copy the run again")
 
 
 def content_hash(module: nn.Module) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from mmfuse.data.disk import cache_root
 from mmfuse.data.table import Table
 from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Event, Notice, Progress, Watch
+from mmfuse.formats.toml_files import parse_toml
 from mmfuse.study.designs import Split
 from mmfuse.study.shelf import Fit, Workers, carry_out, in_words
 from mmfuse.toml import dump, load
@@ -135,7 +135,7 @@ def _elsewhere(
     try:
         os.chdir(here.directory)
         catalog = Catalog(files=here.files)
-        whole = load(tomllib.loads(spec), catalog=catalog)
+        whole = load(parse_toml(spec, where=key), catalog=catalog)
         fit = Fit(key, whole, Cases(table, whole.card, folder), split, folder)
         carry_out(fit, here.study, catalog, here.device, watch)
     except Exception as error:  # whatever a part raises is this fit's failure alone

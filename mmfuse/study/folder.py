@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Self
 import numpy as np
 
 from mmfuse.decide.scores import ScoreTable, log_scores
-from mmfuse.errors import RunError
+from mmfuse.errors import RunError, SpecError
+from mmfuse.formats.json_files import read_json
 from mmfuse.study.choosing import INNER
 from mmfuse.study.designs import Design
 from mmfuse.study.shelf import aligned, stored
+from mmfuse.study.stored import StoredStudy
 from mmfuse.study.variants import Role
 
+_KEY = re.compile(r"[\w.-]+")
 STUDY = "study.json"
 CASES = "cases"
 FORMAT = 1
@@ -125,18 +129,32 @@ class Study:
         """Reads a study's folder. Raises: RunError if it is none, or of a newer mmfuse."""
         folder = Path(folder)
         path = folder / STUDY
+        expected = "what `mmfuse compare` wrote"
+        if not path.is_file():
+            raise RunError("is no study", "a folder that `mmfuse compare` wrote", "check --out", str(folder))
+        about = read_json(path, StoredStudy, expected=expected, newest=FORMAT)
+        speakers = [Speaker(**{**given, **_tupled(given)}) for given in about["speakers"]]
+        if fault := _fault_of(speakers, about["reference"]):
+            raise RunError(fault, expected, "compare again", str(path))
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-            speakers = [Speaker(**{**given, **_tupled(given)}) for given in about["speakers"]]
-            if about["format"] > FORMAT:
-                raise RunError(f"is of format {about['format']}", f"format {FORMAT}", "update mmfuse", str(path))
-            return cls(
-                folder, Design(**about["design"]), about["case_is"], about["reference"], speakers, about["notes"]
-            )
-        except FileNotFoundError:
-            raise RunError("is no study", "a folder that `mmfuse compare` wrote", "check --out", str(folder)) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"cannot be read: {error}", "what `mmfuse compare` wrote", where=str(path)) from error
+            design = Design(**about["design"])
+        except SpecError as error:
+            raise RunError([replace(fault, where=str(path)) for fault in error.faults]) from error
+        return cls(folder, design, about["case_is"], about["reference"], speakers, about["notes"])
+
+
+def _fault_of(speakers: Sequence[Speaker], reference: str) -> str:
+    """What is wrong with the lines of a study, in words."""
+    names = [speaker.name for speaker in speakers]
+    if len(set(names)) < len(names):
+        return "holds two lines of one name"
+    if speakers and reference and reference not in names:
+        return f"has the reference '{reference}', and lines {', '.join(names)}"
+    keys = [key for speaker in speakers for by_seed in (*speaker.keys, *speaker.inner) for key in by_seed]
+    if any(not _KEY.fullmatch(key) for key in keys):
+        return "names scores by what is no key"
+    bare = [one.name for one in speakers if not one.failure and not (one.keys and all(one.keys))]
+    return f"says of '{bare[0]}' neither where its scores stand nor why there are none" if bare else ""
 
 
 def _tupled(given: Mapping[str, Any]) -> dict[str, Any]:

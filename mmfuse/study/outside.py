@@ -6,7 +6,6 @@ abstention; a case that is not spoken about at all is a fault.
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -18,12 +17,16 @@ from mmfuse.data.table import Table, canonical, read_table
 from mmfuse.data.words import listed, named
 from mmfuse.decide.scores import ScoreTable, log_scores
 from mmfuse.errors import Faults, SpecError, TableError, nearest
+from mmfuse.formats.npz_files import Npz
 from mmfuse.labels import Floats, Label
 from mmfuse.metrics.answers import SIDES
 from mmfuse.naming import ID_WORDS, name_faults
 
 SUMS = 1e-3
 """How far from one the probabilities of a label may sum: six digits are enough, percent are not."""
+
+CELLS = 10_000_000
+"""So many cells at most in an npz of predictions."""
 
 CLASSES_ONLY = ("accuracy", "balanced-accuracy", "macro-f1", *SIDES)
 """The metrics of predictions that are classes without probabilities."""
@@ -71,13 +74,24 @@ def read_outside(path: str | Path, name: str, cases: Cases, held: NDArray[np.str
 
 
 def _from_npz(path: Path) -> Table:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Table.of({word: file[word].tolist() for word in file.files}, ("", "nan"), source=str(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise TableError(
-            f"cannot be read: {error}", "an npz of arrays `id` and `label:class`", where=str(path)
-        ) from error
+    expected = "an npz of arrays `id` and `label:class`, (cases,) each"
+    with Npz(path, expected=expected, mend="save the arrays again", error=TableError) as file:
+        names, n = list(file), None
+        columns, cells = {}, 0
+        for name in names:
+            array = file.read(name, shape=(n,))
+            n, cells = len(array), cells + len(array)
+            if cells > CELLS:
+                raise file.fault(f"holds more than {CELLS:,} cells")
+            if array.dtype.kind == "f" and np.isinf(array).any():
+                raise file.fault(f"'{name}' holds infinity in row {int(np.argmax(np.isinf(array))) + 1}")
+            if array.dtype.kind == "S":
+                try:
+                    array = array.astype(np.str_)
+                except ValueError as error:
+                    raise file.fault(f"'{name}' holds what is no text") from error
+            columns[name] = array.tolist()
+        return Table.of(columns, ("", "nan"), source=str(path))
 
 
 def _rows(path: Path, table: Table, column: str, cases: Cases, held: NDArray[np.str_], faults: Faults) -> list[int]:

@@ -8,7 +8,6 @@ No case is tested that could have been learnt from (law 2); a pair that cannot b
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -25,6 +24,8 @@ from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, RunError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
+from mmfuse.formats.json_files import read_json
+from mmfuse.formats.toml_files import read_toml
 from mmfuse.provenance import refuse_seen
 from mmfuse.spec import Card
 from mmfuse.study.choosing import INNER
@@ -34,6 +35,7 @@ from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.pooling import SPLIT, Domain, Pool, Tested, TestOn, differences, held_in, pooled
 from mmfuse.study.shelf import SCORES, VARIANTS, Workers, put, spec_digest, stored
+from mmfuse.study.stored import StoredTransfer
 from mmfuse.toml import load
 from mmfuse.wiring import wire
 
@@ -88,14 +90,13 @@ class Transfer:
         """Reads what `save` wrote. Raises: RunError if it is missing, broken, or of a newer mmfuse."""
         folder = Path(folder)
         path = folder / TRANSFER
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-            if about["format"] > FORMAT:
-                raise RunError(f"is of format {about['format']}", f"format {FORMAT}", "update mmfuse", str(path))
-            return cls(folder, [Crossing(**given) for given in about["cells"]], about["notes"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            expected = "what `mmfuse compare --train` or `--tables` wrote"
-            raise RunError(f"cannot be read: {error}", expected, where=str(path)) from error
+        expected = "what `mmfuse compare --train` or `--tables` wrote"
+        about = read_json(path, StoredTransfer, expected=expected, newest=FORMAT)
+        cells = [Crossing(**given) for given in about["cells"]]
+        odd = [cell.folder for cell in cells if Path(cell.folder).is_absolute() or ".." in Path(cell.folder).parts]
+        if odd:
+            raise RunError(f"names '{odd[0]}'", "folders of its own studies", "compare again", str(path))
+        return cls(folder, cells, about["notes"])
 
 
 def transfer(
@@ -303,9 +304,9 @@ class _Work:
             standing = stored(folder, key)
             if np.array_equal(standing.ids, scores.ids) and np.array_equal(standing.split, scores.split):
                 return
-        texts = {path.name: path.read_text(encoding="utf-8") for path in (source / VARIANTS / key).glob("*.t*ml")}
-        put(folder, key, scores, texts)
-        spec = tomllib.loads(texts["spec.toml"]) if "spec.toml" in texts else {"cases": {}}
+        told = source / VARIANTS / key / "spec.toml"
+        spec = read_toml(told, error=RunError) if told.is_file() else {"cases": {}}
+        put(folder, key, scores, {told.name: told.read_text(encoding="utf-8")} if told.is_file() else {})
         self.ledger.add(scores.take(scores.split == "test"), spec_digest(spec))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmfuse import Table, TableError, generator, whole_file
+from mmfuse import Table, TableError, generator, read_json, whole_file
 from mmfuse.builtin.cohort import pictures
 from mmfuse.builtin.cohort.canvas import Canvas
 from mmfuse.builtin.cohort.model import (
@@ -93,10 +93,7 @@ def _refuse_others(folder: Path, marker: dict[str, Any]) -> None:
             expected = "a new folder, or one that a synthetic cohort was drawn into"
             raise TableError(f"holds {' and '.join(found)} of something else", expected, mend, str(folder))
         return
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        held = None
+    held = read_json(path, expected="what a synthetic cohort wrote", mend=mend, error=TableError)
     if held != marker:
         raise TableError(f"is another release: {_said(held)}", f"{_said(marker)}, or a new folder", mend, str(path))
 

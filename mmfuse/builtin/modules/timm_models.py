@@ -16,7 +16,7 @@ from safetensors.torch import load_file as read_safetensors
 from timm.models import PretrainedCfg, get_pretrained_cfg, group_parameters
 from torch import Tensor, nn
 
-from mmfuse import SpecError
+from mmfuse import SpecError, check_safetensors
 
 WHERE = "network.encoders"
 
@@ -161,12 +161,15 @@ def _read(path: str) -> dict[str, Tensor]:
             "mend `weights`; paths start from the working folder",
             str(path),
         )
+    expected, mend = "a whole .safetensors file", "copy or download it again"
+    check_safetensors(Path(path), expected=expected, mend=mend, error=SpecError)
     try:
         tensors = read_safetensors(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise SpecError(
-            f"cannot be read: {_short(error)}", "a whole .safetensors file", "copy or download it again", str(path)
-        ) from error
+        raise SpecError(f"cannot be read: {_short(error)}", expected, mend, str(path)) from error
+    spoilt = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if spoilt:
+        raise SpecError(f"tensor '{spoilt[0]}' is not finite", expected, mend, str(path))
     return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
 
 

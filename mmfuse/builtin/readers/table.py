@@ -45,6 +45,15 @@ class TableReader(Reader):
     signs: dict[str, str]
     """Column of `multi` → the sign between categories."""
 
+    def __post_init__(self) -> None:
+        learnt = (self.median, self.mean, self.factor)
+        if any(array.shape != (len(self.numeric),) for array in (*learnt, self.low, self.high)):
+            raise ValueError(f"arrays of other lengths than its {len(self.numeric)} columns of numbers")
+        if not all(np.isfinite(array).all() for array in learnt) or (self.low > self.high).any():
+            raise ValueError("numbers that are not finite, or ranges that end before they begin")
+        if self.signs.keys() != self.multi.keys() or not all(self.signs.values()):
+            raise ValueError(f"signs for {list(self.signs)}, and lists in {list(self.multi)}")
+
     @classmethod
     def learn(
         cls, rows: Rows, numeric: Iterable[str], categorical: Iterable[str], signs: Mapping[str, str]

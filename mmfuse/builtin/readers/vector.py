@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Reader, Table, TableError, nearest, open_parquet
+from mmfuse import Npz, Reader, Table, TableError, nearest, open_parquet
 from mmfuse.builtin.readers.table import scaling
 
 if TYPE_CHECKING:
     from mmfuse import Rows
 
 Floats = NDArray[np.float64]
+IDS, WIDTH = 5_000_000, 100_000
+"""So many vectors at most in a file, of so many numbers."""
 
 
 def is_pattern(name: str) -> bool:
@@ -38,6 +38,12 @@ class VectorReader(Reader):
     vectors: str
     mean: Floats
     factor: Floats
+
+    def __post_init__(self) -> None:
+        if self.mean.ndim != 1 or self.mean.shape != self.factor.shape:
+            raise ValueError(f"means {self.mean.shape} and factors {self.factor.shape}")
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.factor).all()):
+            raise ValueError("means or factors that are not finite")
 
     @classmethod
     def learn(cls, rows: Rows, patterns: Iterable[str], file: str, ids: str, vectors: str, scale: bool) -> VectorReader:
@@ -90,6 +96,7 @@ def _vectors(
         return values, np.isfinite(values).all(axis=1)
     path = rows.root / file
     keys, stored = _FILES[path.suffix.lower()](path, ids, vectors, columns)
+    _refuse_infinite(path, stored, keys)
     place: dict[str, int] = {key: i for i, key in enumerate(keys)}
     if len(place) < len(keys):
         raise TableError(
@@ -114,19 +121,33 @@ def _ids(keys: Sequence[Any], path: Path) -> list[str]:
 
 
 def _from_npz(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in (ids, vectors):
-                if name not in arrays.files:
-                    mend = f"name them by `ids` and `vectors`: {nearest(name, arrays.files)}"
-                    raise TableError(f"no array '{name}'", "an array of case ids and one of vectors", mend, str(path))
-            keys, stored = arrays[ids], arrays[vectors]
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, error) from error
-    if keys.ndim != 1 or stored.ndim != 2 or len(keys) != len(stored) or stored.dtype.kind not in "fiu":
-        found = f"'{ids}' is {keys.dtype} {keys.shape}, '{vectors}' is {stored.dtype} {stored.shape}"
-        raise TableError(found, "(cases,) ids and (cases, width) numbers", "save the arrays so", str(path))
+    expected, mend = "numbers by case id, as .npz or .parquet", "save the vectors again; arrays of objects are not read"
+    with Npz(path, expected=expected, mend=mend, error=TableError) as arrays:
+        for name in (ids, vectors):
+            if name not in arrays:
+                mend = f"name them by `ids` and `vectors`: {nearest(name, arrays)}"
+                raise TableError(f"no array '{name}'", "an array of case ids and one of vectors", mend, str(path))
+        keys, stored = arrays.read(ids, "USiuf"), arrays.read(vectors, "fiu")
+        if keys.ndim != 1 or stored.ndim != 2 or len(keys) != len(stored):
+            found = f"'{ids}' is {keys.dtype} {keys.shape}, '{vectors}' is {stored.dtype} {stored.shape}"
+            raise TableError(found, "(cases,) ids and (cases, width) numbers", "save the arrays so", str(path))
+        _refuse_large(path, *stored.shape)
     return _ids(keys.tolist(), path), stored
+
+
+def _refuse_large(path: Path, ids: int, width: int) -> None:
+    if ids > IDS or width > WIDTH:
+        found, expected = f"holds {ids:,} vectors of {width:,} numbers", f"{IDS:,} of {WIDTH:,} at most"
+        raise TableError(found, expected, "keep the cases of the table alone", str(path))
+
+
+def _refuse_infinite(path: Path, stored: NDArray[Any], keys: list[str]) -> None:
+    """NaN says that a case has none; infinity says that something went wrong."""
+    infinite = np.flatnonzero(np.isinf(stored).any(axis=1)).tolist()
+    if infinite:
+        more = f" and {len(infinite) - 1} more" if len(infinite) > 1 else ""
+        found = f"the vector of '{keys[infinite[0]]}'{more} holds infinity"
+        raise TableError(found, "finite numbers; NaN where a case has none", "make the vectors again", str(path))
 
 
 def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) -> tuple[list[str], NDArray[Any]]:
@@ -140,7 +161,9 @@ def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) 
                 f"no column '{name}'", "a column of case ids and one of vectors", nearest(name, known), str(path)
             )
     try:
-        table = open_parquet(path).read(columns=list(dict.fromkeys(wanted)))
+        file = open_parquet(path)
+        _refuse_large(path, file.metadata.num_rows, len(columns))
+        table = file.read(columns=list(dict.fromkeys(wanted)))
         keys = _ids(table.column(ids).to_pylist(), path)
         if columns:
             stored = np.stack([np.array(table.column(name).to_pylist(), dtype=np.float64) for name in columns], axis=1)

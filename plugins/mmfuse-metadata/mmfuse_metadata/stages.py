@@ -164,11 +164,14 @@ class Xgboost(SecondStage):
 
         Raises: RunError if the file is missing or broken.
         """
+        from mmfuse_metadata.boosted import refuse_unsound
+
+        refuse_unsound(path)
         estimator = self.estimator(seed)
         try:
             estimator.load_model(path)
-        except (OSError, ValueError, TypeError) as error:
-            found = f"cannot be read: {str(error).splitlines()[0]}"
+        except Exception as error:  # it wraps what its compiled code says in errors of many kinds
+            found = f"cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
             raise RunError(found, "a model that XGBoost stored", "copy the run again", str(path)) from error
         return estimator
 
