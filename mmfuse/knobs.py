@@ -6,7 +6,7 @@ An unknown knob is refused, a reserved one where its class is made.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
@@ -24,8 +24,35 @@ class Node(BaseModel):
     """{another spelling of a knob: the knob}; the node itself takes it for the knob."""
 
 
+class FrozenDict(dict[Any, Any]):
+    """A dict that refuses to be changed: what a knob that is a table becomes."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        """Raises: TypeError."""
+        raise TypeError("knobs are frozen: make another part with other knobs")
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[Any, Any]]]:
+        return type(self), (dict(self),)
+
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+    update = setdefault = pop = popitem = clear = _refuse  # type: ignore[assignment]
+
+
+def _unfit(annotation: Any) -> str:  # noqa: ANN401  # whatever a class names as a type
+    """Why a knob cannot be of this type; empty: it can."""
+    if annotation is None or annotation is type(None):
+        return 'may be None, which TOML has no word for: use "" or 0, and say what it means'
+    if (get_origin(annotation) or annotation) in (list, set, bytearray):
+        return "can be changed after it was made: use a tuple"
+    if get_origin(annotation) is Literal:
+        return _unfit(None) if None in get_args(annotation) else ""
+    return next((why for inner in get_args(annotation) if (why := _unfit(inner))), "")
+
+
 class Part(Node):
     """Base of every role. Fields are knobs: numbers, text, booleans, tuples or dicts of those, or parts; never None.
+
+    Lists, sets and None are refused where the class is made; a dict is frozen when the part is.
 
     A part's name is its class in kebab case, or `name`. `contract` is the number of the role's contract that the part
     was written for. The docstring's first line is the part's line in `mmfuse parts`.
@@ -47,6 +74,17 @@ class Part(Node):
             raise TypeError(
                 f"{cls.__name__} has knobs {reserved}, which are reserved for the plan's lines; give them other names"
             )
+        for knob, field in cls.model_fields.items():
+            why = _unfit(None) if field.default is None else _unfit(field.annotation)
+            if why:
+                raise TypeError(f"{cls.__name__} has a knob '{knob}' that {why}")
+
+    @model_validator(mode="after")
+    def _freeze_tables(self) -> Self:
+        for knob in type(self).model_fields:
+            if isinstance(value := getattr(self, knob), dict):
+                self.__dict__[knob] = FrozenDict(value)
+        return self
 
 
 def as_word(given: Any) -> Any:  # noqa: ANN401  # whatever the user wrote

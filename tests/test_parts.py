@@ -1,9 +1,10 @@
 """Roles and knobs: names, what is refused when a part's class is made, what a part may leave out."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 from pydantic import ValidationError
@@ -62,6 +63,45 @@ def test_a_name_is_not_inherited():
 def test_reserved_knobs_are_refused_where_the_class_is_made(knob):
     with pytest.raises(TypeError, match=rf"Mine has knobs \['{knob}'\].*give them other names"):
         type("Mine", (Encoder,), {"__annotations__": {knob: int}, knob: 3, "__module__": __name__})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "why"),
+    [
+        (list[int], (), "use a tuple"),
+        (tuple[list[int], ...], (), "use a tuple"),
+        (set[str], frozenset(), "use a tuple"),
+        (dict[str, list[int]], {}, "use a tuple"),
+        (int | None, 3, "may be None"),
+        (int, None, "may be None"),
+        (Literal["a", None], "a", "may be None"),
+    ],
+)
+def test_knobs_that_toml_or_a_frozen_part_cannot_hold_are_refused_where_the_class_is_made(annotation, default, why):
+    with pytest.raises(TypeError, match=rf"Mine has a knob 'words' that .*{why}"):
+        type("Mine", (Encoder,), {"__annotations__": {"words": annotation}, "words": default, "__module__": __name__})
+
+
+def test_a_table_among_the_knobs_is_frozen_too():
+    class Mine(Encoder):
+        """One."""
+
+        weights_of: dict[str, float] = {"a": 1.0}  # noqa: RUF012  # pydantic copies
+
+    part = Mine(weights_of={"b": 2.0})
+    for change in (
+        lambda knob: knob.update(b=3),
+        lambda knob: knob.__setitem__("b", 3),
+        lambda knob: knob.pop("b"),
+        lambda knob: knob.clear(),
+    ):
+        with pytest.raises(TypeError, match="knobs are frozen"):
+            change(part.weights_of)
+        with pytest.raises(TypeError, match="knobs are frozen"):
+            change(Mine().weights_of)
+    assert part.weights_of == {"b": 2.0}
+    assert part == Mine(weights_of={"b": 2.0}) == copy.deepcopy(part)
+    assert part.model_dump() == {"weights_of": {"b": 2.0}}
 
 
 def test_knobs_are_frozen_and_unknown_ones_refused():

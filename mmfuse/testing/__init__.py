@@ -18,7 +18,8 @@ def checks(part: Part, **given: object) -> tuple[Check, ...]:
 
     Keywords say what the kit cannot know: `shape` (an encoder's input; else images of 64 px, then tables are tried),
     `rows` (`Rows` that a modality can read), `release` (a folder that an adapter can read), `labels` (`Labels` that a
-    metric has a meaning for, or that a head or loss takes).
+    metric has a meaning for, or that a head, loss or pretext takes), `flows` ({modality: `FlowShape`}, for a fusion
+    that takes some alone; else three rich ones, an image beside a table, and one modality without maps).
     """
     return checks_of(part, Given(**given))  # type: ignore[arg-type]  # Given refuses unknown keywords
 

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import io
+import os
 import re
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from pydantic import ValidationError
 
-from mmfuse import MmfuseError, Part, again
-from mmfuse.testing.kit import Given, Refusal, need
+from mmfuse import ROLES, MmfuseError, Part, again
+from mmfuse.testing.kit import Given, Refusal, need, used
+
+_METHODS = {
+    "modality": "fit",
+    "step": "apply",
+    "augmentation": "build",
+    "encoder": "build",
+    "fusion": "build",
+    "head": "build",
+    "loss": "build",
+    "pretext": "build",
+    "decision": "fit",
+    "stage": "estimator",
+    "metric": "score",
+    "adapter": "tidy",
+}
+"""The one method that a part of each role brings."""
+_CODE = (".py", ".pyc", ".pyi", ".so")
+_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/")
+"""What libraries look at while they are imported."""
 
 
 def has_a_name_and_a_line_about_itself(part: Part, given: Given) -> None:
@@ -19,6 +45,16 @@ def has_a_name_and_a_line_about_itself(part: Part, given: Given) -> None:
     )
     about = (type(part).__doc__ or "").strip()
     need(bool(about), "has no docstring", "a first line, which is its line in `mmfuse parts`")
+
+
+def has_the_method_of_its_role(part: Part, given: Given) -> None:
+    role = next((role for role in ROLES if role.role == part.role), None)
+    method = _METHODS.get(part.role)
+    if role is None or method is None:
+        return
+    own = inspect.getattr_static(type(part), method) is not inspect.getattr_static(role, method)
+    signature = inspect.signature(getattr(role, method))
+    need(own, f"has no method `{method}`", f"`def {method}{signature}`", f"the one method of a {role.__name__}")
 
 
 def has_frozen_knobs(part: Part, given: Given) -> None:
@@ -38,16 +74,6 @@ def refuses_an_unknown_knob(part: Part, given: Given) -> None:
     raise Refusal("takes a knob `no_such_knob`", "a refusal", "leave model_config alone")
 
 
-def has_no_knob_that_is_none(part: Part, given: Given) -> None:
-    for knob in type(part).model_fields:
-        need(
-            getattr(part, knob) is not None,
-            f"knob '{knob}' is None",
-            "a value that TOML has",
-            'use "" or 0, and say what it means',
-        )
-
-
 def survives_spec_to_toml_to_spec(part: Part, given: Given) -> None:
     try:
         made = again(part)
@@ -59,10 +85,41 @@ def survives_spec_to_toml_to_spec(part: Part, given: Given) -> None:
     need(made == part, f"{part!r} came back as {made!r}", "the same knobs")
 
 
+def keeps_its_knobs_when_it_is_used(part: Part, given: Given) -> None:
+    before = copy.deepcopy(dict(part))
+    used(part, given)
+    changed = sorted(knob for knob, value in before.items() if getattr(part, knob) != value)
+    found = ", ".join(f"'{knob}' is {getattr(part, knob)!r} and was {before[knob]!r}" for knob in changed)
+    need(not changed, f"its knobs changed while it was used: {found}", "the same knobs", "work on a copy")
+
+
+def reads_no_file_when_it_is_used(part: Part, given: Given) -> None:
+    """What a part knows is in its knobs and weights: a run must work where that file is not."""
+    opened: list[str] = []
+    real = io.open
+
+    def look(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:  # noqa: ANN401  # open's own signature
+        if isinstance(file, str | bytes | os.PathLike) and set(mode) <= set("rbt"):
+            opened.append(os.fsdecode(file))
+        return real(file, mode, *rest, **named)
+
+    with mock.patch("builtins.open", look), mock.patch("io.open", look):
+        used(part, given)
+    data = [
+        path
+        for path in opened
+        if Path(path).suffix not in _CODE and not path.startswith(_SYSTEM) and ".dist-info" not in path
+    ]
+    found = f"reads {', '.join(dict.fromkeys(data))} when it is made"
+    need(not data, found, "no file", "weights: `Encoder.start`; else a knob, or what `fit` learns")
+
+
 CHECKS = (
     has_a_name_and_a_line_about_itself,
+    has_the_method_of_its_role,
     has_frozen_knobs,
     refuses_an_unknown_knob,
-    has_no_knob_that_is_none,
     survives_spec_to_toml_to_spec,
+    keeps_its_knobs_when_it_is_used,
+    reads_no_file_when_it_is_used,
 )

@@ -80,3 +80,4 @@ CHECKS = {
         leaves_its_input_and_the_random_state_alone,
     )
 }
+USED = {"augmentation": lambda part, given: part.build()}

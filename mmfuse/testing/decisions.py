@@ -215,3 +215,4 @@ CHECKS: dict[str, tuple[Any, ...]] = {
         is_stored_without_pickle,
     ),
 }
+USED = {"decision": lambda part, given: _fitted(part), "stage": lambda part, given: part.estimator(0)}

@@ -162,3 +162,4 @@ CHECKS = {
         ignores_the_content_of_an_absent_cell,
     )
 }
+USED = {"encoder": lambda part, given: _build(part, _shape(part, given))()}

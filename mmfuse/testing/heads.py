@@ -91,3 +91,4 @@ CHECKS = {
         moves_to_a_device_whole,
     )
 }
+USED = {"head": lambda part, given: _build(part, given)()}

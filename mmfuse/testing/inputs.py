@@ -177,8 +177,10 @@ def makes_tidy_cases_and_their_card(part: Adapter, given: Given) -> None:
 
 
 def _missing(cases: Cases, column: str) -> Faults:
-    faults = Faults()
-    for name, path in zip(cases.ids, cases.rows().paths(column), strict=True):
+    """Files of a column that are not there; a cell may hold several paths."""
+    faults, rows = Faults(), cases.rows()
+    alone, of = rows.apart((column,))
+    for name, path in zip(cases.ids[of], alone.paths(column), strict=True):
         if path is not None and not path.is_file():
             faults.add(f"case {name}, column {column}", f"no file {path}")
     return faults

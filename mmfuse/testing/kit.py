@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from mmfuse import Labels, Part, Rows
+from mmfuse import FlowShape, Labels, Part, Rows
 
 
 class Refusal(AssertionError):  # noqa: N818  # it is what a check says, not what went wrong in it
@@ -25,9 +25,15 @@ class Given:
     """What the caller of the kit said about a part."""
 
     shape: tuple[int, ...] = ()
+    """Of one case, for an encoder; empty: images of 64 px, then a table of 7 columns are tried."""
     rows: Rows | None = None
+    """That a modality can read."""
     release: Path | None = None
+    """A folder that an adapter can read."""
     labels: Labels | None = None
+    """That a metric has a meaning for, or that a head, loss or pretext takes."""
+    flows: Mapping[str, FlowShape] = field(default_factory=dict)
+    """{modality: what its encoder gives}, for a fusion that takes some alone; empty: the kit's."""
 
 
 Run = Callable[[Part, Given], None]
@@ -77,6 +83,14 @@ def checks_of(part: Part, given: Given) -> tuple[Check, ...]:
     if part.role in _MODULES:
         runs += import_module(f"mmfuse.testing.{_MODULES[part.role]}").CHECKS[part.role]
     return tuple(Check(run.__name__.replace("_", " "), part, given, run) for run in runs)
+
+
+def used(part: Part, given: Given) -> None:
+    """Lets a part do what it does once: build, fit or estimate. Nothing for roles that need a file to do so."""
+    if part.role in _MODULES:
+        work = vars(import_module(f"mmfuse.testing.{_MODULES[part.role]}")).get("USED", {}).get(part.role)
+        if work is not None:
+            work(part, given)
 
 
 def need(true: bool, found: str, expected: str = "", mend: str = "") -> None:

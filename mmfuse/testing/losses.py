@@ -40,9 +40,10 @@ def _total(
     targets: Tensor,
     side: Tensor | None = None,
     weight: Tensor = torch.ones(()),  # noqa: B008  # never written to
+    progress: float = 0.5,
 ) -> Tensor:
     module = part.build(labels, _counts(labels))
-    terms = module(_outputs(logits, logits if side is None else side, weight), targets, 0.5)
+    terms = module(_outputs(logits, logits if side is None else side, weight), targets, progress)
     need(isinstance(terms, dict) and bool(terms), f"gave {type(terms).__name__}", "{name: scalar}, which are summed")
     for name, term in terms.items():
         need(term.shape == (), f"term '{name}' {tuple(term.shape)}", "one number", "take the mean over cases")
@@ -73,6 +74,18 @@ def gives_finite_terms_and_gradients(part: Loss, given: Given) -> None:
         "finite",
         "select rows first; 0 × NaN is NaN",
     )
+
+
+def is_finite_at_any_progress(part: Loss, given: Given) -> None:
+    """`progress` runs from 0 to 1 over all steps, both ends included."""
+    labels = labels_of(given)
+    for progress in (0.0, 0.25, 0.5, 0.75, 1.0):
+        logits = _logits(labels).requires_grad_()
+        total = _total(part, labels, logits, _targets(labels), progress=progress)
+        total.backward()  # type: ignore[no-untyped-call]
+        sound = bool(torch.isfinite(total)) and (logits.grad is None or bool(torch.isfinite(logits.grad).all()))
+        found = f"is {float(total.detach())} at progress {progress:g}, or its gradient is not finite"
+        need(sound, found, "finite numbers", "mind the first step (0) and the last (1)")
 
 
 def lets_unknown_labels_weigh_nothing(part: Loss, given: Given) -> None:
@@ -152,6 +165,7 @@ def moves_to_a_device_whole(part: Loss, given: Given) -> None:
 CHECKS = {
     "loss": (
         gives_finite_terms_and_gradients,
+        is_finite_at_any_progress,
         lets_unknown_labels_weigh_nothing,
         is_zero_where_nothing_is_known,
         is_smaller_for_better_answers,
@@ -160,3 +174,4 @@ CHECKS = {
         moves_to_a_device_whole,
     )
 }
+USED = {"loss": lambda part, given: part.build(labels_of(given), _counts(labels_of(given)))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -95,11 +97,13 @@ def absent_content_changes_nothing(part: Encoder, shape: tuple[int, ...]) -> Non
     _compare(built, {"tested": shape, "other": (4,)}, present)
 
 
-def fusion_copes_with_absence(
-    part: FeatureFusion, names: tuple[str, ...], encoder: Encoder, shape: tuple[int, ...]
-) -> None:
-    """Runs every presence pattern through a network; refuses what is not finite, or moves with absent content."""
-    built = network(dict.fromkeys(names, (encoder, shape)), fusion=part)
+def fusion_copes_with_absence(part: FeatureFusion, encoders: Mapping[str, Encoder], shape: tuple[int, ...]) -> None:
+    """Runs every presence pattern through a network; refuses what is not finite, or moves with absent content.
+
+    `encoders` {modality: what gives its features of an input of `shape`}.
+    """
+    names = tuple(encoders)
+    built = network({name: (encoder, shape) for name, encoder in encoders.items()}, fusion=part)
     patterns = [[bool(number >> k & 1) for k in range(len(names))] for number in range(1, 2 ** len(names))]
     present = {name: torch.tensor([pattern[k] for pattern in patterns]) for k, name in enumerate(names)}
     _compare(built, dict.fromkeys(names, shape), present)

@@ -159,3 +159,4 @@ CHECKS = {
         moves_to_a_device_whole,
     )
 }
+USED = {"pretext": _made}

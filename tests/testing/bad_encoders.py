@@ -1,9 +1,12 @@
 """Planted bad encoders and fusions: each breaks one check of the kit and, as far as may be, no other."""
 
+import tempfile
+from pathlib import Path
+
 import torch
 from torch import nn
 
-from mmfuse import Encoder, FeatureFusion, Features, Fused
+from mmfuse import Encoder, FeatureFusion, Features, Fused, SpecError
 
 
 class Net(nn.Module):
@@ -64,6 +67,31 @@ class BatchMean(Encoder):
 
     def build(self, shape):
         return Net(lambda net, x: flat(net, x - x.mean(dim=0, keepdim=True)), layer=nn.LazyLinear(4))
+
+
+class NoMethod(Encoder):
+    """Builds nothing."""
+
+
+class Restless(Encoder):
+    """Another part after it was built."""
+
+    width: int = 4
+
+    def build(self, shape):
+        self.__dict__["width"] = self.width + 1
+        return Net(flat, layer=nn.LazyLinear(4))
+
+
+class ReadsFile(Encoder):
+    """Takes its width from a file."""
+
+    def build(self, shape):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "width.txt"
+            path.write_text("4")
+            width = int(path.read_text())
+        return Net(flat, layer=nn.LazyLinear(width))
 
 
 class InPlace(Encoder):
@@ -152,6 +180,30 @@ class OtherLevel(FusionOf):
 
     def forward_of(self, net, features, present):
         return net.layer(joined(features)) + sum(f.maps[0].amax(dim=(1, 2, 3)) for f in features.values())[:, None]
+
+
+class MapsOnly(FusionOf):
+    """Reads the coarsest map of every modality, whether there is one or not."""
+
+    @property
+    def needs(self):
+        return ("maps",)
+
+    def build(self, flows):
+        width = sum(flow.maps[-1][0] for flow in flows.values())
+        return Net(lambda net, f, p: self.forward_of(net, f, p), layer=nn.Linear(width, 5))
+
+    def forward_of(self, net, features, present):
+        return net.layer(torch.cat([features[name].maps[-1].mean(dim=(2, 3)) for name in sorted(features)], dim=1))
+
+
+class MapsOrRefusal(MapsOnly):
+    """As before, and says what it lacks. A good fusion, of flows alike."""
+
+    def build(self, flows):
+        if not all(flow.maps for flow in flows.values()):
+            raise SpecError("reads maps", "an encoder that gives them for every modality", "levels = [5]")
+        return super().build(flows)
 
 
 class BatchFusion(FusionOf):

@@ -84,6 +84,17 @@ class NanLoss(LossOf):
         return super().of(labels, logits, targets) + 0 * logits.sum()
 
 
+class DividesByProgress(LossOf):
+    """Has no meaning at the first step."""
+
+    def build(self, labels, counts):
+        def forward(net, outputs, targets, progress):
+            share = torch.tensor(progress) / progress if progress else torch.tensor(float("nan"))
+            return {name: share * term for name, term in self.terms(labels, outputs, targets).items()}
+
+        return Net(forward)
+
+
 class UnknownLoss(LossOf):
     """Takes an unknown label for the first class."""
 

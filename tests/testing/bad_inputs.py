@@ -17,6 +17,9 @@ class Plain(Adapter):
 
     sites: tuple[str, ...] = ("a",)
 
+    def tidy(self, release):
+        return Tidy(Table.of({"id": ["1"], "answer": ["a"]}), {})
+
 
 class Nameless(Adapter):
     """Has a name that is no name."""
@@ -41,16 +44,10 @@ class TakesAll(Adapter):
     model_config = ConfigDict(extra="ignore")
 
 
-class NoneKnob(Adapter):
-    """Has a knob that TOML has no word for."""
-
-    size: int | None = None
-
-
 class Odd(Adapter):
     """Has a knob that comes back as another."""
 
-    words: list[str] | tuple[str, ...] | set[str] = frozenset({"a"})
+    words: tuple[str, ...] | frozenset[str] = frozenset({"a"})
 
 
 # ── inputs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
