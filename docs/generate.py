@@ -11,6 +11,9 @@ import ast
 import importlib
 import inspect
 import json
+import pkgutil
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +21,7 @@ from pathlib import Path
 import mmfuse
 import mmfuse.testing
 from mmfuse.commands.knobs import Knob, knobs
+from mmfuse.testing.kit import Given
 
 HERE = Path(__file__).parent
 MADE = "<!-- Made from the code by `python docs/generate.py`. -->"
@@ -161,6 +165,8 @@ def api_page() -> str:
     ]
     for name in ("check", "checks", "Refusal"):
         lines += rows_of(name, getattr(mmfuse.testing, name), "")
+    lines += ["", "Keywords of `check` and `checks`:", "", "| keyword | what it says |", "|---|---|"]
+    lines += [row.replace("`.", "`", 1) for row in fields_of(Given)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -172,6 +178,7 @@ def rows_of(name: str, value: object, below: str) -> list[str]:
     knobby = issubclass(value, mmfuse.Node)
     called = "" if knobby or issubclass(value, Exception | list) else signature(value)
     rows = [f"| **`{name}{called}`** | {cell(paragraph(value))} |"]
+    rows += [] if knobby and not issubclass(value, mmfuse.Part) else fields_of(value)
     for method, raw in vars(value).items():
         plain = raw.__func__ if isinstance(raw, classmethod | staticmethod) else raw
         if method.startswith("_") or not (inspect.isroutine(plain) or isinstance(plain, property)):
@@ -179,6 +186,25 @@ def rows_of(name: str, value: object, below: str) -> list[str]:
         called = "" if isinstance(plain, property) else signature(plain, bound=True)
         rows.append(f"| `.{method}{called}` | {cell(paragraph(plain))} |")
     return rows
+
+
+def fields_of(value: type) -> list[str]:
+    """A row for each field or class attribute of a record or role that has a text of its own, with its type; those
+    whose name says it all share a row."""
+    rows, plain = [], []
+    body = ast.parse(textwrap.dedent(inspect.getsource(value))).body[0].body  # type: ignore[attr-defined]
+    for line, below in pairwise([*body, ast.Pass()]):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id[0] != "_":
+            kind = ast.unparse(line.annotation).strip("'\"")
+            fixed = re.fullmatch(r"ClassVar\[(.*)\]", kind)
+            default = f" = {ast.unparse(line.value)}" if line.value is not None and fixed else ""
+            word = f"`.{line.target.id}: {(fixed[1] if fixed else kind).replace('|', 'or')}{default}`"
+            text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
+            if text:
+                rows.append(f"| {word} | {cell(' '.join(str(text).split()))} |")
+            elif line.target.id not in ("role", "name", "contract"):
+                plain.append(word)
+    return ([f"| {', '.join(plain)} | as named |"] if plain else []) + rows
 
 
 def signature(value: object, bound: bool = False) -> str:
@@ -209,9 +235,11 @@ def worded(default: object) -> object:
 
 
 def constants(module: object) -> dict[str, str]:
-    """{name: the text below it} of a module's constants."""
+    """{name: the text below it} of a module's constants; of a package, those of its own modules too."""
+    found: dict[str, str] = {}
+    for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        found |= constants(importlib.import_module(f"{module.__name__}.{inner.name}"))  # type: ignore[attr-defined]
     body = ast.parse(inspect.getsource(module)).body  # type: ignore[arg-type]
-    found = {}
     for line, below in pairwise(body):
         named = (
             line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []

@@ -23,6 +23,7 @@ from mmfuse.learnt import save_arrays
 from mmfuse.metrics import METRICS
 from mmfuse.net.answering import RawScores, blank_scores
 from mmfuse.net.assembling import Assembler, augmented, fit_readers, known_once
+from mmfuse.net.batch_independence import warn_of_neighbours
 from mmfuse.net.devices import choose_device, frozen_precision, ready
 from mmfuse.net.fitted import FittedNetwork, Member, mean_scores, views_of
 from mmfuse.net.gathering import done_already, joined, part
@@ -175,6 +176,8 @@ def _fit_member(
             checkpoint=checkpoint,
             weights=case_weights(cases),
         )
+        if joined()[1] == 1 and job.name in ("network", "fold 1"):  # networks of one plan are alike
+            warn_of_neighbours(network, data, job.learns, watch)
     return Member(network, readers, trained, tuple(cases.labels.counts(cases.targets[job.learns]).tolist()))
 
 

@@ -82,7 +82,7 @@ def compare(
     return study
 
 
-def _refuse_same_names(named: Sequence[Variant], outside: Mapping[str, Path], design: Design, card: Card) -> None:
+def _refuse_same_names(named: Sequence[Variant], outside: Mapping[str, str | Path], design: Design, card: Card) -> None:
     """Raises: SpecError where two lines of the comparison would have one name: of the scores that of one is left."""
     taken = [source for variant in named for source in variant.sources]
     if named and design.baselines:
