@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mmfuse.parts import Modality
 
 
+_Remark = tuple[str, str]
+"""What is odd, and the mend."""
 FLAT = 2
 """Grey levels within which an image shows nothing; a compressed black image is off by one or two."""
 
@@ -49,8 +51,9 @@ def picture_findings(cases: Cases, split: Names, watch: Watch) -> list[Finding]:
         except (TableError, PartError) as error:  # cells that name no one file
             findings += [Finding("error", fault.where, fault.found, fault.mend) for fault in error.faults]
             continue
-        faults, blank = _looked_at(rows, name, modality, uses, watch)
+        faults, blank, odd = _looked_at(rows, name, modality, uses, watch)
         findings += [*_unreadable(name, modality, uses, faults), *_blank(cases, name, uses, blank)]
+        findings += _odd(cases, name, uses, odd)
         sound = [use for use in uses if use.path not in faults]
         for use, key in zip(sound, content_keys([use.path for use in sound]), strict=True):
             same[key].append(use)
@@ -71,29 +74,32 @@ def _uses(cases: Cases, name: str, modality: Modality) -> tuple[Rows, list[_Use]
 
 def _looked_at(
     rows: Rows, name: str, modality: Modality, uses: list[_Use], watch: Watch
-) -> tuple[dict[Path, Fault], set[Path]]:
-    """{file: what its reader says against it}, and the files that show one colour. A modality that goes on without
-    such files is asked for its reason."""
+) -> tuple[dict[Path, Fault], set[Path], dict[_Remark, set[Path]]]:
+    """{file: what its reader says against it}, the files that show one colour, and {what is odd, the mend: files}. A
+    modality that goes on without such files is asked for its reason."""
     first = {use.path: use.row for use in reversed(uses)}
     if "on_error" in type(modality).model_fields:
         modality = modality.model_copy(update={"on_error": "raise"})
     reader, meter = fit_reader(name, modality, rows), Meter(watch, f"checking {name}", len(first))
 
-    def look(row: int) -> Fault | bool:
+    def look(path: Path) -> tuple[Fault | bool, tuple[_Remark, ...]]:
         try:
-            pixels, present = read_some(name, reader, rows, np.array([row]))
+            pixels, present = read_some(name, reader, rows, np.array([first[path]]))
         except (TableError, PartError) as error:
-            return error.faults[0]
-        return bool(modality.is_image and present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
+            return error.faults[0], ()
+        blank = bool(modality.is_image and present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
+        return blank, reader.remarks(path)
 
-    faults, blank = {}, set()
-    for path, told in zip(first, in_threads(look, first.values()), strict=True):
+    faults, blank, odd = {}, set(), defaultdict(set)
+    for path, (told, remarks) in zip(first, in_threads(look, first), strict=True):
         meter.add(1)
         if isinstance(told, Fault):
             faults[path] = told
         elif told:
             blank.add(path)
-    return faults, blank
+        for remark in remarks:
+            odd[remark].add(path)
+    return faults, blank, dict(odd)
 
 
 def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Path, Fault]) -> list[Finding]:
@@ -111,13 +117,21 @@ def _unreadable(name: str, modality: Modality, uses: list[_Use], faults: dict[Pa
 
 def _blank(cases: Cases, name: str, uses: list[_Use], blank: set[Path]) -> list[Finding]:
     """Images that show nothing: black, or of one colour."""
-    bad = [use for use in uses if use.path in blank]
-    if not bad:
-        return []
-    rows = [f"row {cases.table.rows[use.case]} (id {cases.ids[use.case]})" for use in bad[:SHOWN]]
-    more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    text = f"{len(bad)} images are of one colour and show nothing: {', '.join(rows)}{more}"
-    return [Finding("warning", f"modality {name}", text, "look at the files; empty the cells of images that failed")]
+    text, mend = "are of one colour and show nothing", "look at the files; empty the cells of images that failed"
+    return _odd(cases, name, uses, {(text, mend): blank})
+
+
+def _odd(cases: Cases, name: str, uses: list[_Use], odd: dict[_Remark, set[Path]]) -> list[Finding]:
+    """Images that can be read and are not what they should be."""
+    findings = []
+    for (text, mend), paths in odd.items():
+        bad = [use for use in uses if use.path in paths]
+        rows = [f"row {cases.table.rows[use.case]} (id {cases.ids[use.case]})" for use in bad[:SHOWN]]
+        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        if bad:
+            told = f"{len(bad)} images {text}: {', '.join(rows)}{more}"
+            findings.append(Finding("warning", f"modality {name}", told, mend))
+    return findings
 
 
 def _shared(cases: Cases, split: Names, alike: list[list[_Use]]) -> list[Finding]:

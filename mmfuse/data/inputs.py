@@ -223,6 +223,7 @@ def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
         store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
     keys, slots, faults = room(len(rows), KEY), room(len(rows), np.int64, -1), Faults()
     unreadable: list[int] = []
+    odd: dict[tuple[str, str], list[int]] = {}
     files = 0
     for part in in_chunks(len(rows)):
         some = np.arange(part.start, part.stop)
@@ -238,11 +239,16 @@ def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
             continue
         keys[part] = np.where(slots[part] >= 0, np.array(found.keys, dtype=np.bytes_), b"")
         unreadable += some[found.unreadable()].tolist()
+        for remark, where in found.odd.items():
+            odd.setdefault(remark, []).extend(some[where].tolist())
         files += found.count
     faults.raise_as(TableError)
     if unreadable:
         text = f"{name}: {len(unreadable)} of {files} files cannot be read and count as absent, the first in"
         watch(Notice(f"{text} {rows.where(unreadable[0])}; `mmfuse check` says which and why", "warning"))
+    for (text, mend), where in odd.items():
+        place = rows.where(where[0])
+        watch(Notice(f"{name}: {len(where)} new files {text}, the first in {place}; {mend}", "warning"))
     return Block.stored(store, slots, lambda: keys)
 
 
@@ -262,6 +268,8 @@ class _Files:
         # A file that cannot even be opened has no content to be kept under: the store asks for it each time, in vain.
         self.keys = ["" if path is None else by_path[path] or _no_content(path) for path in files]
         self._unreadable: set[str] = set()
+        self.odd: dict[tuple[str, str], list[int]] = {}
+        """Remark → positions of the files that are decoded anew."""
 
     def slots(self, store: Store) -> NDArray[np.int64]:
         """Where each lies in the store; it is decoded first where it is new. Raises: TableError."""
@@ -280,6 +288,10 @@ class _Files:
                 where = self._rows.where(late[0])
                 found = f"{self._files[late[0]]} came while files were read"
                 raise TableError(found, "files at rest", "run again", where)
+            with attributed(self._reader, "`remarks`", f"modality {self._name}"):
+                for position, path in ((position, self._files[position]) for position in read):
+                    for remark in self._reader.remarks(path) if path is not None else ():
+                        self.odd.setdefault(remark, []).append(position)
             yield read, values if present.all() else values[present]
 
 

@@ -75,6 +75,13 @@ class Reader(Learnt):
         by default what a field `on_error` of the reader says: "absent", or anything else."""
         return dict(_fields_of(self)).get("on_error") == "absent"
 
+    def remarks(self, path: Path) -> tuple[tuple[str, str], ...]:
+        """(what is odd, the mend) of a file that can be read; empty where nothing is.
+
+        Each text follows "N files …". Asked for when the audit looks at files, and when new ones are decoded.
+        """
+        return ()
+
     def fingerprint(self) -> str:
         """What, beside the file's content, decides the pixels: steps, size, versions.
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mmfuse import Rows
 
 
+_OTHERWISE = "mend or empty the cell, or set on_error = 'absent' to go on without such images"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageReader(Reader):
     """The knobs of `image`; nothing is learnt. Steps are stored by name and knobs for the record."""
@@ -94,10 +97,7 @@ class ImageReader(Reader):
                 image = decode(path, self.max_pixels, self._draft_side)
             except UnreadableError as error:
                 if self.on_error == "raise":
-                    mend = (
-                        error.mend or "mend or empty the cell, or set on_error = 'absent' to go on without such images"
-                    )
-                    faults.add(where, str(error), error.expected, mend)
+                    faults.add(where, str(error), error.expected, "; or ".join(filter(None, (error.mend, _OTHERWISE))))
                 continue
             if self.steps:
                 image = image_of(_stepped(self.steps, pixels_of(image), where, faults))
@@ -124,16 +124,26 @@ class ImageReader(Reader):
 
     @property
     def _draft_side(self) -> int:
-        """Fewest pixels a side that decoding may leave. Steps count pixels of the whole image."""
-        return 0 if self.steps else 2 * max(self.height, self.width)
+        """Fewest pixels a side that decoding may leave. Steps count pixels of the whole image, and `area` weighs each
+        pixel the same, which it could not where some were averaged before."""
+        return 0 if self.steps or self.resize == "area" else 2 * max(self.height, self.width)
+
+    def remarks(self, path: Path) -> tuple[tuple[str, str], ...]:
+        from mmfuse.builtin.decoding import UnreadableError, remarks
+
+        try:
+            return remarks(path, self.max_pixels)
+        except (OSError, UnreadableError):  # which `read` tells
+            return ()
 
     def fingerprint(self) -> str:
-        from mmfuse.builtin import decoding
+        from mmfuse.builtin import checksums, decoding, tiff
 
+        made_by = [_source(module) for module in (decoding, checksums, tiff)]
         about = {
             "size": [self.height, self.width, self.aspect, self.resize],
             "steps": [[_told(step), _source(type(step))] for step in self.steps],
-            "decoder": [_source(decoding), importlib.metadata.version("pillow"), self._draft_side],
+            "decoder": [*made_by, importlib.metadata.version("pillow"), self._draft_side],
         }
         return json.dumps(about, sort_keys=True)
 
