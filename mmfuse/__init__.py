@@ -66,7 +66,7 @@ _DOOR = {
     "mmfuse.net.gathering": ("together",),
     "mmfuse.net.network": ("FusionNetwork",),
     "mmfuse.net.predicting": ("fit_network",),
-    "mmfuse.net.features": ("Features", "Fused", "Outputs", "Scores"),
+    "mmfuse.net.features": ("EffectiveBatch", "Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
     "mmfuse.metrics": (

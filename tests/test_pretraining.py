@@ -270,3 +270,63 @@ def test_a_split_that_tears_groups_is_refused_by_name():
     with pytest.raises(TableError, match="one word a case"):
         made.fit(cases, np.array(["train", "train", "test"]))
     assert made.network is None
+
+
+class Halting(Agree):
+    """Agrees until it gives no number, which passes for an abstention."""
+
+    contrasts: ClassVar[bool] = True
+
+    def build(self, widths, labels, cases):
+        class Silent(Objective):
+            def forward(self, draws, position, gather):
+                heard = torch.stack([~d.fused.vector.isnan().any(dim=1) for d in draws]).all(dim=0)
+                one, two = (self.project(d.fused.vector[heard]) for d in draws)
+                return {"agree": 1e30 * (one - two).square().sum()}
+
+        return Silent(widths["fused"], cases, self.log)
+
+
+def test_an_objective_that_diverges_is_an_error_and_nothing_is_kept():
+    """Its own loss would be 0 once nobody is heard."""
+    catalog = mmfuse.Catalog(Halts(), installed=False)
+    training = {"epochs": 20, "batch": 16, "lr": 1e20, "optimiser": "sgd", "schedule": "constant"}
+    given = {"network": NETWORK, "training": training, "pretexts": {"p": "halting"}}
+    spec = mmfuse.load(given, CARD, catalog=catalog)
+    told = []
+    made = mmfuse.Pretraining(spec, catalog=catalog, device="cpu", watch=told.append)
+    with pytest.raises(SpecError, match=r"pretext p, epoch \d+") as caught:
+        made.fit(cases_of(spec))
+    assert "finite" in str(caught.value)
+    assert all(e.losses["agree"] > 0 for e in told if isinstance(e, EpochEnded))
+
+
+class Halts:
+    @hookimpl
+    def mmfuse_parts(self):
+        return [Halting, Agree]
+
+
+def test_accumulated_contrasts_are_told():
+    catalog = mmfuse.Catalog(Halts(), installed=False)
+    for use, warned in (("halting", True), ("agree", False)):
+        training = {"epochs": 1, "batch": 8, "accumulate": 2, "lr": 1e-30}
+        given = {"network": NETWORK, "training": training, "pretexts": {"p": use}}
+        spec, told = mmfuse.load(given, CARD, catalog=catalog), []
+        mmfuse.Pretraining(spec, catalog=catalog, device="cpu", watch=told.append).fit(cases_of(spec))
+        said = [event.text for event in told if isinstance(event, Notice) and event.level == "warning"]
+        assert [f"'{use}' tells a case apart" in text for text in said if "accumulate" in text] == [True] * warned
+
+
+def test_batches_of_a_step_without_labels_are_one_large_batch():
+    """Weighed by the number of cases, which is what the objective's means are over."""
+    line = {"use": "mlp", "widths": [6], "dropout": 0.0, "norm": "layer"}
+    network = {**NETWORK, "encoders": {"table": line, "vector": line}, "fusion": "mean"}
+    found = []
+    for batch, many in ((16, 1), (4, 4), (8, 2)):
+        training = {"epochs": 2, "batch": batch, "accumulate": many, "lr": 0.05, "optimiser": "sgd"}
+        made = pretrained(spec_of(network=network, training=training, pretexts={"p": "agree"}))
+        found.append({name: value for name, value in state_of(made).items() if "standins" not in name})
+    for other in found[1:]:
+        for name, tensor in found[0].items():
+            torch.testing.assert_close(other[name], tensor, rtol=1e-5, atol=1e-6)

@@ -103,6 +103,18 @@ def test_several_processes_learn_what_one_does(place, one, processes, agents):
     assert said[0].count("written after") == 1
 
 
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_several_processes_accumulate_as_one_does(place, shard):
+    """Gradients are exchanged with the last batch of a step; of some steps that one lacks what an earlier one had."""
+    few = ("--set", "training.batch=3", "--set", "training.accumulate=3", "--set", "training.epochs=1")
+    few += ("--set", "training.modality_dropout=0.5", "--set", f"training.shard={shard}")
+    alone = train(place, f"added-{shard}", *few)
+    said = train(place, f"added-by-two-{shard}", *few, processes=2)
+    for mine, other in zip(epochs(alone), epochs(said), strict=True):
+        assert other == pytest.approx(mine, abs=1e-5)
+    same(place, f"added-{shard}", f"added-by-two-{shard}")
+
+
 def test_processes_that_hold_parts_of_the_weights_learn_what_one_does(place):
     """In slices of one and two cases an encoder often has nobody to read in one process, and somebody in the other."""
     few = ("--set", "training.batch=3", "--set", "training.epochs=1", "--set", "training.modality_dropout=0.5")

@@ -26,6 +26,7 @@ class CrossEntropy(Loss):
     """Cross-entropy of each label's softmax."""
 
     weighs_cases: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = True
     class_weight: ClassWeight = "none"
     """`balanced`: a case of class c counts n / (K n_c) times, K classes, n known training cases, n_c of class c; 0 if
     there are none."""
@@ -57,6 +58,7 @@ class Focal(Loss):
     """
 
     weighs_cases: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = True
     gamma: Annotated[float, Field(ge=0)] = 2.0
     """How much less; 0 is cross-entropy."""
     class_weight: ClassWeight = "none"

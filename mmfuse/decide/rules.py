@@ -54,9 +54,9 @@ class FittedRule:
             return p
         with attributed(self.part, "its rule", f"decisions.{self.name}"):
             answer = np.asarray(self.rule(scores[:, :, ~silent], self.labels))
-        if answer.shape != ((~silent).sum(), self.labels.columns) or np.isnan(answer).any():
+        if answer.shape != ((~silent).sum(), self.labels.columns) or not np.isfinite(answer).all():
             raise PartError(
-                f"the rule gave an array of shape {answer.shape} with {int(np.isnan(answer).sum())} NaN",
+                f"the rule gave an array of shape {answer.shape} with {(~np.isfinite(answer)).sum()} NaN or infinite",
                 f"({int((~silent).sum())}, {self.labels.columns}) probabilities, where at least one source speaks",
                 f"check the part '{self.part.name}' with mmfuse.testing.check",
                 f"decision '{self.name}'",

@@ -156,6 +156,7 @@ class FittedStage:
                     columns = np.arange(part.start, part.stop)[self.answers.seen[part]]
                     given = inputs[anything]
                     weights[:, columns] = 1.0 if estimator is None else self._answer(estimator, given, columns)
+            self._refuse_broken(weights)
             p[anything] = labels.normalise(weights)
         return p
 
@@ -166,6 +167,15 @@ class FittedStage:
                 sigmoids = Sigmoids(self.answers.slope[columns], self.answers.intercept[columns])
                 return sigmoids(decision_values(estimator, inputs, len(columns)))
             return np.asarray(estimator.predict_proba(inputs), dtype=float)
+
+    def _refuse_broken(self, weights: Floats) -> None:
+        """Raises: PartError where a classifier gave what is no finite number: NaN would pass for an abstention."""
+        sound = np.isfinite(weights).all(axis=1)
+        if not sound.all():
+            broken = len(weights) - int(sound.sum())
+            found = f"probabilities that are not finite (NaN or infinite) of {broken} of {len(weights)} cases"
+            mend = "look at its inputs for numbers out of all range, or check the stage's knobs"
+            raise PartError(found, "finite numbers where an input is present", mend, f"stage '{self.stage.name}'")
 
     def save(self, folder: Path) -> None:
         """Writes records as JSON + npz and one file a label; nothing is pickled."""

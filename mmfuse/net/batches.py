@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmfuse.labels import Ints
-from mmfuse.net.features import VECTOR
+from mmfuse.net.features import VECTOR, EffectiveBatch
 from mmfuse.net.sets import Given, Several, changed_rows
 from mmfuse.net.views import DRAWS, IDENTITY
 
@@ -70,6 +70,21 @@ class NetworkData:
         return np.asarray(np.stack([block.there for block in self.blocks.values()]).any(axis=0))
 
 
+class Group(NamedTuple):
+    """The batches whose gradients one step adds up, of which one is at hand."""
+
+    cases: Index
+    """Positions of all their cases."""
+    effective: EffectiveBatch
+    batch: int
+    """Cases of the batch at hand, in all processes."""
+
+    @property
+    def share(self) -> float:
+        """Of the batch at hand in all cases."""
+        return self.batch / len(self.cases)
+
+
 class Batch:
     """Some cases, as tensors. It is no tuple and no dataclass, so that Fabric hands it on as it is (it would round
     floats to the working precision before an encoder has normalised them)."""
@@ -90,6 +105,8 @@ class Batch:
         self.present = present
         """On the CPU: looking at masks there costs no wait."""
         self.targets = targets
+        self.group: Group | None = None
+        """What it is a part of, where several batches make one step."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -101,7 +118,9 @@ class Batch:
             modality: {view: _on(device, levels, Tensor.float) for view, levels in views.items()}
             for modality, views in self.known.items()
         }
-        return Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
+        made = Batch(self.index, inputs, known, self.present, self.targets.to(device, non_blocking=True))
+        made.group = self.group
+        return made
 
     def known_of(self, view: str) -> dict[str, dict[str, Given]]:
         """Known features by modality and level; those of a modality that is no image are the same in all views."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from lightning_fabric.plugins.precision import Precision
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -92,8 +93,8 @@ class Checkpoint:
 class Kept:
     """What a training has come to: how far it is, its best epoch, the patterns of presence that it showed."""
 
-    def __init__(self, lesson: Lesson, optimiser: Optimizer, average: Average) -> None:
-        self._lesson, self._optimiser, self._average = lesson, optimiser, average
+    def __init__(self, lesson: Lesson, optimiser: Optimizer, average: Average, precision: Precision) -> None:
+        self._lesson, self._optimiser, self._average, self._precision = lesson, optimiser, average, precision
         self.epoch, self.best_epoch, self.best_value = 0, 0, math.nan
         self.patterns: set[Pattern] = set()
         self._best: dict[str, Tensor] = {}
@@ -123,7 +124,8 @@ class Kept:
         patterns = sorted(map(list, self.patterns))
         about = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_value": best, "patterns": patterns}
         if joined()[0] == 0:
-            checkpoint.write(tensors, {**about, "averaged": self._average.count})
+            scaler = self._precision.state_dict()  # how 16-mixed scales the loss; of other precisions nothing
+            checkpoint.write(tensors, {**about, "averaged": self._average.count, "scaler": scaler})
 
     def read(self, checkpoint: Checkpoint) -> bool:
         """Takes up the training where a checkpoint left it; False where there is none."""
@@ -135,6 +137,8 @@ class Kept:
         self._best = part_of(tensors, "best")
         self._average.take_up(part_of(tensors, "average"), about["averaged"])
         put_back(self._optimiser, part_of(tensors, "optimiser"))
+        if about.get("scaler"):
+            self._precision.load_state_dict(about["scaler"])
         self.epoch, self.best_epoch = about["epoch"], about["best_epoch"]
         self.best_value = math.nan if about["best_value"] is None else about["best_value"]
         self.patterns = {tuple(words) for words in about["patterns"]}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mmfuse.parts import FeatureFusion, FlowShape
@@ -55,6 +55,22 @@ class Scores(NamedTuple):
     """{kind: (batch, rows, columns)}; the engine calls it `SOURCE head/kind`."""
 
 
+class EffectiveBatch(NamedTuple):
+    """All cases of the batches whose gradients one step adds up (`training.accumulate`), as training shows them."""
+
+    targets: Int[Tensor, "cases labels"]
+    """-1 where unknown."""
+    present: dict[str, Bool[Tensor, "cases"]]  # noqa: F821, UP037
+    """{modality: who has it, after modality dropout}."""
+    weight: Float[Tensor, "*cases"] = ALIKE
+    """How much each case counts in a loss; one number: all alike."""
+
+    def speaks(self, source: str) -> Bool[Tensor, "cases"]:  # noqa: F821, UP037
+        """Return in which cases a source does not abstain: a side head where its modality is present, `fused` and the
+        views of a fusion where anything is."""
+        return self.present[source] if source in self.present else torch.stack([*self.present.values()]).any(dim=0)
+
+
 class Outputs(NamedTuple):
     """What the whole network gives, and what a loss may read."""
 
@@ -68,6 +84,9 @@ class Outputs(NamedTuple):
     present: dict[str, Bool[Tensor, "batch"]]  # noqa: F821, UP037
     weight: Float[Tensor, "*batch"] = ALIKE
     """How much each case counts in a loss; one number: all alike."""
+    effective: EffectiveBatch | None = None
+    """Of several batches that make one step, all their cases: what a loss that `accumulates` counts in its means. None:
+    this batch is the whole."""
 
 
 def as_features(given: Features | Tensor) -> Features:

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from mmfuse.attribution import attributed
 from mmfuse.errors import PartError
-from mmfuse.net.batches import Batch
+from mmfuse.net.batches import Batch, Index
 from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores, nothing_of
 from mmfuse.net.gathering import gather, in_parts, joined
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.views import IDENTITY
 from mmfuse.parts import Loss
+
+TINY = torch.finfo(torch.float32).tiny
+"""Where nothing is counted, a sum of nothing is divided by it."""
 
 
 class Lesson(nn.Module):
@@ -26,6 +29,8 @@ class Lesson(nn.Module):
     network: FusionNetwork
     draws: int = 1
     """How many augmented readings of a batch a step takes."""
+    broken: Tensor | None = None
+    """(cases,) of the last batch (of all processes), which had a score or a vector that is not finite."""
 
     def begin_epoch(self, epoch: int) -> tuple[str, ...]:
         """Called before each epoch (from 1); gives sentences that the user should read."""
@@ -33,7 +38,7 @@ class Lesson(nn.Module):
 
     def forward(self, draws: Sequence[Batch], progress: float) -> dict[str, Tensor]:
         """Losses by name, of one batch under its augmented readings; `progress` in [0, 1] is the share of training that
-        is done."""
+        is done. Those of the batches of one step add up to the step's."""
         raise NotImplementedError
 
 
@@ -55,20 +60,22 @@ def learning_from(tensor: Tensor, network: FusionNetwork) -> Tensor:
 
 def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[Outputs, Tensor]:
     """Outputs and targets of a slice → those of the whole batch, which joined processes hold slice by slice, so that a
-    loss is that of one process whatever it takes a mean over. What a fusion adds becomes its mean over cases.
+    loss is that of one process whatever it takes a mean over. What a fusion adds becomes its mean over what it counts.
 
     Only scores, vectors and presence are joined: maps and tokens would be more to send than the gradients.
     """
     if joined()[1] == 1:
         return outputs, targets
     one = torch.ones(len(targets), device=targets.device)
+    counted = network.loss_counts(outputs.present)
     own: dict[tuple[str, str], Tensor] = {("targets", ""): targets, ("weight", ""): one * outputs.weight}
     own |= {("score", source): scores.logits for source, scores in outputs.scores.items()}
     own |= {("view", name): scores.logits for name, (scores, _) in outputs.views.items()}
     own |= {("counts", name): weight for name, (_, weight) in outputs.views.items()}
     own |= {("vector", modality): features.vector for modality, features in outputs.features.items()}
     own |= {("present", modality): mask for modality, mask in outputs.present.items()}
-    own |= {("loss", name): one * loss for name, loss in outputs.fused.losses.items()}
+    own |= {("loss", name): counted.get(name, one) * loss for name, loss in outputs.fused.losses.items()}
+    own |= {("counted", name): counted.get(name, one) for name in outputs.fused.losses}
     own["fused", ""] = outputs.fused.vector
     flat = [tensor.reshape(len(tensor), -1).float() for tensor in own.values()]
     side_by_side = torch.cat(flat, dim=1)
@@ -79,21 +86,32 @@ def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[O
     def named(what: str) -> dict[str, Tensor]:
         return {name: tensor for (kind, name), tensor in every.items() if kind == what}
 
-    views, counts = named("view"), named("counts")
+    views, counts, totals = named("view"), named("counts"), named("counted")
+    losses = {name: loss.sum() / totals[name].sum().clamp(min=TINY) for name, loss in named("loss").items()}
     whole = Outputs(
         {source: Scores(logits) for source, logits in named("score").items()},
         {name: (Scores(logits), counts[name]) for name, logits in views.items()},
         {modality: Features(vector) for modality, vector in named("vector").items()},
-        Fused(every["fused", ""], losses={name: loss.mean() for name, loss in named("loss").items()}),
+        Fused(every["fused", ""], losses=losses),
         named("present"),
         every["weight", ""],
     )
     return whole, every["targets", ""]
 
 
+def fusion_losses(outputs: Outputs, network: FusionNetwork) -> dict[str, Tensor]:
+    """What the fusion adds: means over the whole batch → its share of the means over the effective batch."""
+    if outputs.effective is None or not outputs.fused.losses:
+        return dict(outputs.fused.losses)
+    own, every = (network.loss_counts(present) for present in (outputs.present, outputs.effective.present))
+    own_cases, every_cases = (len(next(iter(p.values()))) for p in (outputs.present, outputs.effective.present))
+    shares = {name: counts.sum() / every[name].sum().clamp(min=TINY) for name, counts in own.items()}
+    return {name: loss * shares.get(name, own_cases / every_cases) for name, loss in outputs.fused.losses.items()}
+
+
 class Learner(Lesson):
     """Network and loss in one forward pass, as distribution wants it. `weight` (all cases): how much each counts in the
-    loss; one number: all alike."""
+    loss; one number: all alike. `part`: what made the loss."""
 
     weight: Tensor
 
@@ -101,7 +119,7 @@ class Learner(Lesson):
         self, network: FusionNetwork, loss: nn.Module, weight: Tensor = ALIKE, part: Loss | None = None
     ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss
+        self.network, self.loss, self.accumulates = network, loss, part is not None and part.accumulates
         self._made_by = (loss if part is None else part,)
         self.register_buffer("weight", weight, persistent=False)
 
@@ -109,16 +127,42 @@ class Learner(Lesson):
         """The batch's losses by name: the loss part's, and what the fusion adds."""
         (batch,) = draws
         made = self.network(batch.inputs, batch.present, batch.known_of(IDENTITY))
-        weight = self.weight[torch.from_numpy(batch.index)] if self.weight.dim() else self.weight
-        outputs, targets = of_all(made._replace(weight=weight), batch.targets, self.network)
+        outputs, targets = of_all(made._replace(weight=self._weight(batch.index)), batch.targets, self.network)
+        if batch.group is not None:
+            every = batch.group.effective._replace(weight=self._weight(batch.group.cases))
+            outputs = outputs._replace(effective=every)
+        self.broken = broken_cases(outputs)
         with attributed(self._made_by[0], "`forward`", "training.loss"):
-            own = self.loss(outputs, targets, progress)
+            own: dict[str, Tensor] = self.loss(outputs, targets, progress)
+        if outputs.effective is not None and not self.accumulates:
+            own = {name: term * known_share(targets, outputs.effective.targets) for name, term in own.items()}
         twice = sorted(set(own) & set(outputs.fused.losses))
         if twice:
             found = f"loss and fusion both name a loss {twice}"
             raise PartError(found, "names of their own", "rename one of them", "training.loss")
-        losses = {**own, **outputs.fused.losses}
+        losses = {**own, **fusion_losses(outputs, self.network)}
         if self.network.sharded and losses:  # what lies in parts is used by all processes together, or by none
             whole = [p for p in self.parameters() if p.requires_grad and not in_parts(p)]
             losses[min(losses)] = losses[min(losses)] + nothing_of(whole)
         return losses
+
+    def _weight(self, index: Index) -> Tensor:
+        return self.weight[torch.from_numpy(index)] if self.weight.dim() else self.weight
+
+
+def known_share(targets: Tensor, every: Tensor) -> Tensor:
+    """Of the cases with a known label, (cases, labels) -1 unknown, how many of `every` are in the batch at hand."""
+    own, all_known = ((given >= 0).any(dim=1).sum() for given in (targets, every))
+    return own / all_known.clamp(min=1)
+
+
+def broken_cases(outputs: Outputs) -> Tensor:
+    """Return which cases, (cases,) on the device, have a vector or a score that is no finite number although something
+    is present that it is made of: NaN is how a source abstains, and nothing may look like it."""
+    anyone = torch.stack([*outputs.present.values()]).any(dim=0)
+    made = [(outputs.fused.vector, anyone)]
+    made += [(features.vector, outputs.present[modality]) for modality, features in outputs.features.items()]
+    made += [(scores.logits, outputs.present.get(source, anyone)) for source, scores in outputs.scores.items()]
+    made += [(scores.logits, anyone) for scores, _ in outputs.views.values()]
+    with torch.no_grad():
+        return torch.stack([there & ~tensor.isfinite().all(dim=1) for tensor, there in made]).any(dim=0)

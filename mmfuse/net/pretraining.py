@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmfuse.attribution import attributed
 from mmfuse.errors import PartError, SpecError, placed
-from mmfuse.events import StepEnded, StepStarted, Watch, silent
+from mmfuse.events import Notice, StepEnded, StepStarted, Watch, silent
 from mmfuse.labels import UNKNOWN, Ints
 from mmfuse.net.assembling import Assembler, fit_readers
 from mmfuse.net.augmenting import Augmenter
@@ -27,7 +27,7 @@ from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.features import Outputs
 from mmfuse.net.fitted import FittedNetwork, Member
 from mmfuse.net.gathering import done_already, gather, joined, part, share
-from mmfuse.net.lessons import Lesson, learning_from
+from mmfuse.net.lessons import TINY, Lesson, broken_cases, learning_from
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.training import Course, Trained, learn, with_anything
@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 NAME = "network"
 """Of what is pretrained, in a run."""
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "network.safetensors"
+
+
+_CONTRASTS = (
+    "{step}: '{part}' tells a case apart from the others of its batch, and training.accumulate = {many} adds up "
+    "batches that do not see each other: a larger batch is more, several are not; mend: a larger `batch` on its line"
+)
 
 
 class Unlabelled(Lesson):
@@ -87,17 +93,28 @@ class Unlabelled(Lesson):
         """The objective's losses, and what the fusion adds (a mean over the readings)."""
         outputs = [self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY)) for drawn in draws]
         position = torch.from_numpy(self._place[draws[0].index]).to(draws[0].targets.device)
+        broken = torch.stack([broken_cases(made) for made in outputs]).any(dim=0)
+        self.broken = gather(broken.float()) > 0
 
         def whole(tensor: Tensor) -> Tensor:
             return gather(learning_from(tensor, self.network))
 
         with attributed(self._part, "`forward`", "pretexts"):
             losses: dict[str, Tensor] = dict(self.objective(outputs, position, whole))
+        group = draws[0].group
+        share = 1.0 if group is None else group.share
+        losses = {name: loss * share for name, loss in losses.items()}
+        counted = self.network.loss_counts(outputs[0].present)
+        every = {} if group is None else self.network.loss_counts(group.effective.present)
         for name in outputs[0].fused.losses:
             if name in losses:
                 raise PartError(f"objective and fusion both name a loss '{name}'", "names of their own", "rename one")
             own = torch.stack([made.fused.losses[name] for made in outputs]).mean()
-            losses[name] = whole(own.expand(len(position))).mean()
+            one = torch.ones(len(position), device=position.device)
+            total = whole(counted.get(name, one)).sum()
+            if group is not None:
+                total = every[name].sum() if name in every else total / share
+            losses[name] = whole(own * counted.get(name, one)).sum() / total.clamp(min=TINY)
         return losses
 
 
@@ -190,6 +207,8 @@ def _step(
         name=step,
         checkpoint=Checkpoint(None if place is None else place / CHECKPOINT),
     )
+    if line.part.contrasts and (many := course.section.accumulate) > 1:
+        watch(Notice(_CONTRASTS.format(step=step, many=many, part=line.part.name), "warning"))
     with _held(network, line.hold_encoders):
         trained = learn(lesson, course)
     if work is not None and place is not None and joined()[0] == 0:

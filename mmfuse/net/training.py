@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +26,25 @@ from mmfuse.labels import Labels
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
 from mmfuse.net.averaging import AVERAGES
-from mmfuse.net.batches import Batch, Index, NetworkData, read_batch, shuffled
+from mmfuse.net.batches import Index, NetworkData
 from mmfuse.net.checkpoints import Checkpoint, Kept
 from mmfuse.net.compiling import compiling
 from mmfuse.net.devices import make_fabric, ready
 from mmfuse.net.features import ALIKE
-from mmfuse.net.gathering import agree, from_first, joined, made_even, share
+from mmfuse.net.gathering import agree, from_first, joined, made_even
 from mmfuse.net.lessons import Learner, Lesson
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.optimising import make_optimiser, rate_factor, rates_of
-from mmfuse.net.presence import Pattern, hide, patterns_of, stacked
+from mmfuse.net.presence import Pattern
 from mmfuse.net.randomness import own_randomness, reseed
-from mmfuse.net.sampling import balanced
 from mmfuse.net.sharding import held
+from mmfuse.net.showing import Course, Shown, shown
 from mmfuse.net.views import IDENTITY
-from mmfuse.net.watching import LossLog, Watched
-from mmfuse.net.working import ahead, fitting_threads
+from mmfuse.net.watching import Finite, LossLog, Watched
+from mmfuse.net.working import fitting_threads
 from mmfuse.parts import Loss
-from mmfuse.seeds import derive, generator
-from mmfuse.spec import Spec, TrainingSection
+from mmfuse.seeds import derive
+from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
 
@@ -63,25 +62,10 @@ class Trained:
     """The patterns of presence that training showed."""
 
 
-@dataclass(frozen=True)
-class Course:
-    """How a lesson is learnt, and from which cases."""
-
-    data: NetworkData
-    train: Index
-    valid: Index
-    section: TrainingSection
-    seed: int
-    watched: Watched | None
-    """By what the best epoch is chosen; None: the last one is kept."""
-    augmenter: Augmenter
-    device: torch.device
-    watch: Watch
-    name: str
-    """All seeds are derived from it."""
-    checkpoint: Checkpoint = Checkpoint(None)  # noqa: RUF009  # one that keeps nothing
-    answers: int = 64
-    """Cases a batch when `valid` is answered."""
+_WEIGHED = (
+    "{name}: a step adds up {many} batches, and the loss '{loss}' does not say what its means are over: each batch "
+    "counts by its cases with a known label, which is exact for a mean over those"
+)
 
 
 def train_network(
@@ -118,6 +102,8 @@ def train_network(
         with attributed(section.loss, "`build`", "training.loss"):
             loss = section.loss.build(labels, labels.counts(data.targets[train]))
         learner = Learner(ready(network, device), loss, _weights(section.loss, weights, train), section.loss).to(device)
+    if section.accumulate > 1 and not section.loss.accumulates:
+        watch(Notice(_WEIGHED.format(name=name, many=section.accumulate, loss=section.loss.name)))
     watched = Watched(best.metric, wiring.best_sources, labels) if best.metric and len(valid) else None
     course = Course(
         data=data, train=train, valid=valid, section=section, seed=spec.plan.seed, watched=watched,
@@ -173,9 +159,10 @@ class _Loop:
         self.fabric = make_fabric(course.device, self.section.precision, learns is not lesson)
         optimiser = make_optimiser(self.section, learns, course.device, rates_of(learns.network))
         self.learner, self.optimiser = self.fabric.setup(learns, optimiser)
-        self.per_epoch = math.ceil(len(_all_work(self._batches(0))) / self.section.accumulate)
+        self.per_epoch = math.ceil(len(_all_work(course.batches(0))) / self.section.accumulate)
         self.average = AVERAGES[self.section.average](lesson, self.section)
-        self.kept = Kept(lesson, self.optimiser, self.average)
+        self.kept = Kept(lesson, self.optimiser, self.average, self.fabric.strategy.precision)
+        self.finite = Finite(lesson, course.section.lr)
         self.taught = False
 
     def run(self) -> Trained:
@@ -199,6 +186,7 @@ class _Loop:
             rate = len(course.train) / max(time.perf_counter() - start, 1e-9)
             kept.epoch = epoch
             self.held.bring()
+            self.finite.check(f"{course.name}, epoch {epoch}")
             value, best = self._look()
             if epoch < epochs and from_first(course.checkpoint.is_due):
                 kept.write(course.checkpoint)
@@ -210,65 +198,34 @@ class _Loop:
             if course.watched is not None:
                 text = f"{course.watched.metric} is undefined on `valid` in every epoch; the last epoch is kept"
                 course.watch(Notice(f"{course.name}: {text}", "warning"))
+        self.finite.check(f"{course.name}, what is kept")
         return Trained(kept.epoch, kept.best_epoch or kept.epoch, kept.best_value, frozenset(kept.patterns))
 
     # ── one epoch ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _batches(self, epoch: int) -> list[Index]:
-        course, rng = self.course, generator(self.course.seed, self.course.name, "order", epoch)
-        even = self.section.sampling == "balanced"
-        train = balanced(course.train, course.data.targets, rng) if even else course.train
-        return shuffled(train, self.section.batch, rng, max(2, joined()[1]))
-
     def _epoch(self, epoch: int) -> dict[str, float]:
         """One pass over the training cases; the mean of each loss over cases."""
         self.learner.train()
-        course, size = self.course, self.section.accumulate
-        batches = self._batches(epoch)
+        course, began = self.course, (epoch - 1) * self.per_epoch
         log = LossLog(course.data.ids, course.name, epoch, self.section.lr)
-        for i, draws in enumerate(self._shown(epoch, batches)):
-            last = (i + 1) % size == 0 or i + 1 == len(batches)
-            step = (epoch - 1) * self.per_epoch + i // size
-            group = min(size, len(batches) - i // size * size)
-            log.add(batches[i], self._learn(draws, step, group, last))
+        for one in shown(course, self.lesson.draws, epoch, self.kept.patterns):
+            losses = self._learn(one, began + one.step)
+            share = 1.0 if one.draws[0].group is None else one.draws[0].group.share
+            log.add(one.cases, losses, share, self.held.lesson.broken)
         return log.means()
 
-    def _shown(self, epoch: int, batches: list[Index]) -> Iterator[tuple[Batch, ...]]:
-        """Each batch (this process's share of it) as training shows it in this epoch: hidden, augmented, on the device,
-        as often as a step draws. All chance is drawn for the whole batch, however many processes share it."""
-        course = self.course
-        hiding = generator(course.seed, course.name, "modality-dropout", epoch)
-        drawing = torch.Generator().manual_seed(derive(course.seed, course.name, "augmentation", epoch))
-        pinned = course.device.type == "cuda"
-        data = course.data.picked(generator(course.seed, course.name, "feature-view", epoch))
-        own = ahead(lambda index: read_batch(data, index[share(len(index))], pin=pinned), batches)
-        for whole, batch in zip(batches, own, strict=True):
-            part = share(len(whole))
-            batch.present.update({name: mask[part] for name, mask in self._present(whole, hiding).items()})
-            draws = tuple(batch.to(course.device) for _ in range(self.lesson.draws))
-            for drawn in draws:
-                course.augmenter.change(drawn, drawing, part, len(whole))
-            yield draws
-
-    def _present(self, whole: Index, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Who has what after modality dropout; the patterns that are shown are recorded."""
-        present = {name: block.there[whole] for name, block in self.course.data.blocks.items()}
-        if self.section.modality_dropout > 0:
-            kept = hide(stacked(present, list(present)), self.section.modality_dropout, rng)
-            present = {name: kept[:, j].copy() for j, name in enumerate(present)}
-        self.kept.patterns.update(patterns_of(present))
-        return {name: torch.from_numpy(mask) for name, mask in present.items()}
-
-    def _learn(self, draws: tuple[Batch, ...], step: int, group: int, last: bool) -> dict[str, Tensor]:
-        """Gradients of one batch (of `group` that are added up), and after the last of them a step."""
+    def _learn(self, one: Shown, step: int) -> dict[str, Tensor]:
+        """Gradients of one batch, added to those of its step so far, and after the last of them a step. Processes
+        exchange gradients with the last one alone."""
         steps = self.section.epochs * self.per_epoch
-        losses: dict[str, Tensor] = self.learner(draws, step / steps)
-        terms = list(losses.values())
-        if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
-            self.fabric.backward(torch.stack(terms).sum() / group)
-            self.taught = True
+        with self.fabric.no_backward_sync(self.learner, enabled=not one.is_last):
+            losses: dict[str, Tensor] = self.learner(one.draws, step / steps)
+            terms = list(losses.values())
+            if any(term.requires_grad for term in terms):  # a batch of unknown labels teaches nothing
+                self.fabric.backward(torch.stack(terms).sum())
+                self.taught = True
         even_statistics(self.learner)
-        if last and self.taught:
+        if one.is_last and self.taught:
             self._step(rate_factor(self.section, step, steps, self.per_epoch))
             self.taught = False
         return losses
@@ -295,7 +252,8 @@ class _Loop:
         with self.average.worn(self._show_all):
             if watched is None:
                 return math.nan, False
-            scores = answer(self.network, course.data, course.valid, batch=course.answers)
+            where = f"{course.name}, epoch {kept.epoch}"
+            scores = answer(self.network, course.data, course.valid, batch=course.answers, where=where)
             value = from_first(watched.value(scores, course.data.targets[course.valid]))
             best = self.average.counts and watched.better(value, kept.best_value)
             if best:
@@ -304,8 +262,8 @@ class _Loop:
 
     def _show_all(self) -> None:
         """Passes all training cases through the network, as the epoch that is just done showed them."""
-        for draws in self._shown(self.kept.epoch, self._batches(self.kept.epoch)):
-            for drawn in draws:
+        for one in shown(self.course, self.lesson.draws, self.kept.epoch, self.kept.patterns):
+            for drawn in one.draws:
                 self.network(drawn.inputs, drawn.present, drawn.known_of(IDENTITY))
                 even_statistics(self.network)
 

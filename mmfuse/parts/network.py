@@ -9,7 +9,7 @@ from mmfuse.knobs import Part
 from mmfuse.labels import Floats, Ints, Labels
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from mmfuse.errors import Faults
 
@@ -123,6 +123,13 @@ class FeatureFusion(Part):
             if kind in _MENDS and told and not any(kind in kinds for kinds in given.values())
         )
 
+    def loss_counts(self, flows: Mapping[str, FlowShape], present: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return how much each case counts in the mean that a loss of `Fused.losses` is: {name: (cases,)}, numbers ≥ 0
+        from who has what (`present`, (cases,) bool each). Slices and batches of one step are put together by it; a loss
+        that is not named is a mean over all cases.
+        """
+        return {}
+
     def build(self, flows: Mapping[str, FlowShape]) -> nn.Module:
         """A module: `(features: dict[str, Features], present: dict[str, (batch,) bool])` → `Fused` (a bare (batch,
         width) counts as its vector). Every modality's tensors are full; where it is absent they hold the stand-in.
@@ -167,6 +174,11 @@ class Loss(Part):
     """Whether each case's share is multiplied by `outputs.weight` (mean 1 over the training cases, so it is not divided
     by their sum). If not, a card with case weights is refused.
     """
+    accumulates: ClassVar[bool] = False
+    """Whether its means are over what counts in `outputs.effective`, where there is one: the terms of the batches of
+    one step (`training.accumulate`) then add up to those of all of them as one batch. If not, the terms of each batch
+    are weighed by its share of the cases with a known label, which is exact for a mean over those cases alone.
+    """
 
     def cautions(self, labels: Labels, targets: Ints) -> tuple[str, ...]:
         """What the user should know before it learns from these training cases; `targets` (cases, labels), -1 unknown.
@@ -186,6 +198,10 @@ class Pretext(Part):
     """An objective without labels, for the same training loop."""
 
     role: ClassVar[str] = "pretext"
+    contrasts: ClassVar[bool] = False
+    """Whether a case is told apart from the others of its batch. Batches that are added up (`training.accumulate`) are
+    then not what one large batch is, which is told as a warning; else each counts by its number of cases.
+    """
 
     @property
     def draws(self) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmfuse import Features, Fused, Labels, Loss, Outputs, Scores
+from mmfuse import EffectiveBatch, Features, Fused, Labels, Loss, Outputs, Scores
 from mmfuse.testing import modules
 from mmfuse.testing.heads import labels_of
 from mmfuse.testing.kit import Given, need
@@ -151,6 +151,32 @@ def weighs_cases_if_it_says_so(part: Loss, given: Given) -> None:
     )
 
 
+def adds_up_over_batches_if_it_says_so(part: Loss, given: Given) -> None:
+    if not part.accumulates:
+        return
+    labels = labels_of(given)
+    logits, targets, side = _logits(labels), _targets(labels), _logits(labels, 2)
+    present = {"side": torch.arange(_CASES) % 3 > 0, "other": torch.ones(_CASES, dtype=torch.bool)}
+    side = torch.where(present["side"][:, None], side, float("nan"))
+    weight = torch.linspace(0.5, 1.5, _CASES) if part.weighs_cases else torch.ones(_CASES)
+    module = part.build(labels, _counts(labels))
+
+    def total(rows: slice, effective: EffectiveBatch | None) -> Tensor:
+        outputs = _outputs(logits[rows], side[rows], weight[rows])
+        outputs = outputs._replace(present={name: mask[rows] for name, mask in present.items()}, effective=effective)
+        return torch.stack(list(module(outputs, targets[rows], 0.5).values())).sum()
+
+    every = EffectiveBatch(targets, present, weight)
+    whole = total(slice(None), None)
+    parts = total(slice(0, 2), every) + total(slice(2, None), every)
+    need(
+        modules.same(whole, parts),
+        f"is {float(whole):.6g} of one batch, and {float(parts):.6g} summed over its two parts",
+        "the same",
+        "divide by what counts in `outputs.effective`, or leave `accumulates` out",
+    )
+
+
 def leaves_the_random_state_alone(part: Loss, given: Given) -> None:
     labels = labels_of(given)
     with modules.leaving_random_state_alone():
@@ -170,6 +196,7 @@ CHECKS = {
         is_zero_where_nothing_is_known,
         is_smaller_for_better_answers,
         weighs_cases_if_it_says_so,
+        adds_up_over_batches_if_it_says_so,
         leaves_the_random_state_alone,
         moves_to_a_device_whole,
     )

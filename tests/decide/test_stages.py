@@ -238,6 +238,26 @@ def test_values_that_are_no_numbers_are_named():
     assert "modality 'meta'" in str(caught.value)
 
 
+class Unsure(SecondStage):
+    """Divides by nothing for some cases."""
+
+    def estimator(self, seed):
+        class Half(GaussianNB):
+            def predict_proba(self, inputs):
+                p = super().predict_proba(inputs)
+                p[0] = np.nan
+                return p
+
+        return Half()
+
+
+def test_a_probability_that_is_no_number_is_no_abstention():
+    table, features = cohort()
+    with pytest.raises(PartError, match=r"not finite.* of 1 of \d+ cases") as caught:
+        fit_decisions(*plan(("x", Unsure(), ("fused",), ())), table, features)
+    assert "stage 'x'" in str(caught.value)
+
+
 def test_warnings_of_classifiers_reach_the_watcher(recwarn):
     table, features = cohort()
     events = []

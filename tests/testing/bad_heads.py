@@ -133,6 +133,12 @@ class Normalised(LossOf):
         return super().terms(labels, outputs._replace(scores=scores), targets[kept])
 
 
+class Averaged(LossOf):
+    """Says that the terms of batches add up, and takes means of its own batch."""
+
+    accumulates = True
+
+
 class DiceLoss(LossOf):
     """Rolls dice."""
 

@@ -76,6 +76,7 @@ BAD = {
     "is zero where nothing is known": [bad_heads.OffsetLoss()],
     "is smaller for better answers": [bad_heads.Backwards()],
     "weighs cases if it says so": [bad_heads.Weightless(), bad_heads.Normalised()],
+    "adds up over batches if it says so": [bad_heads.Averaged()],
     "leaves the random state alone": [bad_heads.DiceLoss()],
     "draws for each case from its generator alone": [bad_heads.GlobalDraw()],
     "gives images of the same shape in 0 1": [bad_heads.Overexposed()],

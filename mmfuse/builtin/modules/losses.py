@@ -6,14 +6,14 @@ in float32, whatever precision the network runs in; unknown labels and silent so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmfuse import Labels, Outputs, SpecError, nearest
+from mmfuse import EffectiveBatch, Labels, Outputs, SpecError, nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +87,12 @@ class FocalTerm(nn.Module):
         return -(self.weight * true).sum(-1) * rest**self.gamma * log_p
 
 
+def known_cases(effective: EffectiveBatch, sources: Iterable[str]) -> Tensor:
+    """Return how many cases of an effective batch count, (sources, labels): the label is known, the source speaks."""
+    known = effective.targets >= 0
+    return torch.stack([(known & effective.speaks(source)[:, None]).sum(0) for source in sources])
+
+
 class SourceMean(nn.Module):
     """The mean over sources of the mean over labels of the mean over known cases of a term."""
 
@@ -108,7 +114,8 @@ class SourceMean(nn.Module):
     def forward(self, outputs: Outputs, targets: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         """{source: share}, beside them {`view/NAME`: share}; the sum is the loss.
 
-        A view weighs as one source does, times its weight a case; every case counts `outputs.weight` times.
+        A view weighs as one source does, times its weight a case; every case counts `outputs.weight` times. The means
+        are over the known cases of `outputs.effective` where there is one: the terms of its batches then add up.
 
         Raises: SpecError for a name in `sources` that is no source.
         """
@@ -118,11 +125,13 @@ class SourceMean(nn.Module):
         logits |= {VIEW + view: scores.logits for view, (scores, _) in outputs.views.items()}
         one = torch.ones(len(targets), device=targets.device) * outputs.weight
         weights = [one] * len(outputs.scores) + [weight.float() * one for _, weight in outputs.views.values()]
-        means = self._over_labels(torch.stack(list(logits.values())).float(), targets, torch.stack(weights))
+        counted = None if outputs.effective is None else known_cases(outputs.effective, logits)
+        means = self._over_labels(torch.stack(list(logits.values())).float(), targets, torch.stack(weights), counted)
         return {name: mean * (self.sources.get(name, 1.0) / total) for name, mean in zip(logits, means, strict=True)}
 
-    def _over_labels(self, logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
-        """(sources, cases, columns) logits, (cases, labels) targets, (sources, cases) weights → (sources,)."""
+    def _over_labels(self, logits: Tensor, targets: Tensor, weight: Tensor, counted: Tensor | None) -> Tensor:
+        """(sources, cases, columns) logits, (cases, labels) targets, (sources, cases) weights → (sources,). `counted`
+        (sources, labels): by what sums over cases are divided; None: by how many of these cases count."""
         z = logits[..., self.column]
         counts = (targets >= 0) & ~(torch.isnan(z) & self.is_class).any(-1)
         # Replaced before the softmax, not after it: NaN times a gradient of zero would be NaN.
@@ -130,7 +139,7 @@ class SourceMean(nn.Module):
         log_p = functional.log_softmax(z, dim=-1).masked_fill(~self.is_class, 0.0)
         true = functional.one_hot(targets.clamp(min=0), z.shape[-1]).to(log_p.dtype)
         values = torch.where(counts, self.term(log_p, true) * weight[..., None], 0.0)
-        means = values.sum(1) / counts.sum(1).clamp(min=1)
+        means = values.sum(1) / (counts.sum(1) if counted is None else counted).clamp(min=1)
         return (means * self.label_weights).sum(1)
 
     def _check(self, outputs: Outputs) -> None:

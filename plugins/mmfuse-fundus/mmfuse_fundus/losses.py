@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mmfuse import Labels, Loss
 from mmfuse_fundus.counting import counted, refuse_others
@@ -23,6 +23,7 @@ class CategoricalOverLabels(Loss):
     then over sources; a label counts by its weight in the card.
     """
 
+    accumulates: ClassVar[bool] = True
     target: Literal["normalised", "first"] = "normalised"
     """Of a case with k positive labels: each has a share of 1/k, or the first in the card's order is the only one.
     Which of them Li et al. 2022 took is not known; `normalised` forgets no disease."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pairs import network
 
-from mmfuse import Features, Fused, Label, Labels, Outputs, Scores, SpecError
+from mmfuse import EffectiveBatch, Features, Fused, Label, Labels, Outputs, Scores, SpecError
 from mmfuse.testing import checks
 from mmfuse_fundus import CategoricalOverLabels, SoftmaxOverLabels
 
@@ -120,6 +120,24 @@ def test_the_loss_by_hand(target):
     given = logits()
     found = module(outputs(given), TARGETS, 0.0)
     assert found["fused"].item() == pytest.approx(by_hand(given, target == "first"), rel=1e-5)
+
+
+@pytest.mark.parametrize("target", ["normalised", "first"])
+def test_terms_of_parts_of_a_batch_add_up_to_those_of_the_whole(target):
+    module = CategoricalOverLabels(target=target).build(LABELS, np.ones(8))
+    there = torch.tensor([True, True, False, True, True, True])
+    present = {"left": there, "right": torch.ones(6, dtype=torch.bool)}
+    given, side = logits(), torch.where(there[:, None], logits(2), torch.nan)
+    view = {"again": (Scores(logits(3)), torch.linspace(0.0, 1.0, 6))}
+    whole = module(outputs(given, view, left=side), TARGETS, 0.0)
+    effective, total = EffectiveBatch(TARGETS, present), {}
+    for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
+        part = {name: (Scores(scores.logits[rows]), weight[rows]) for name, (scores, weight) in view.items()}
+        made = outputs(given[rows], part, left=side[rows])._replace(effective=effective)
+        for name, term in module(made, TARGETS[rows], 0.0).items():
+            total[name] = total.get(name, 0) + term
+    for name, term in whole.items():
+        torch.testing.assert_close(total[name], term, rtol=1e-6, atol=1e-7)
 
 
 def test_of_its_own_head_it_is_plain_cross_entropy():

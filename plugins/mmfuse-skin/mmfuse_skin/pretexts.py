@@ -7,7 +7,7 @@ written from its description. Knobs alone stand here; nothing imports torch befo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,7 @@ class CrossModalContrast(Pretext):
     Augment with `tied = false`, else both images of a case are changed alike.
     """
 
+    contrasts: ClassVar[bool] = True
     pairing: Literal["same-view", "crossed", "all"] = "same-view"
     """Of a pair's draws which are contrasted: first with first and second with second; first with second and second
     with first; all four. Their mean counts."""

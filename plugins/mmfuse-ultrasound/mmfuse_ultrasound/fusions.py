@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from mmfuse import Faults, FeatureFusion, FlowShape, Node, SpecError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -135,6 +135,15 @@ class AttentionGuided(FeatureFusion):
         from mmfuse_ultrasound.modules.fusion import AttentionGuidedFusion
 
         return AttentionGuidedFusion(self, flows, self.levels(flows))
+
+    def loss_counts(self, flows: Mapping[str, FlowShape], present: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """`reconstruction`: how many places are taken away of a case."""
+        scales = self.levels(flows)
+        if self.reconstruction.by == "none" or not scales:
+            return {}
+        from mmfuse_ultrasound.modules.rebuilding import taken_places
+
+        return {"reconstruction": taken_places(self, flows, scales, present)}
 
     def levels(self, flows: Mapping[str, FlowShape]) -> int:
         """How many scales are read: `scales`, or as many as all encoders with maps give; 0 without local learning."""

@@ -174,3 +174,43 @@ def test_cross_of_one_modality_has_nothing_to_rebuild_from():
     given = module({"a": Features(torch.randn(3, 6), maps)}, {"a": torch.ones(3, dtype=torch.bool)})
     assert given.losses == {}
     assert given.views == {}
+
+
+@pytest.mark.parametrize("by", ["erase", "random", "cross"])
+def test_what_its_loss_counts_is_how_many_places_were_taken(by):
+    """And so the losses of two halves of a batch make that of the whole."""
+    flows = {m: FlowShape(6, ((4, 5, 7), (4, 2, 3))) for m in ("a", "b")}
+    part = AttentionGuided(width=8, heads=2, places=9, reconstruction=Reconstruction(by=by, dropped=0.3))
+    module = part.build(flows).train()
+    seen = []
+
+    def taken(places, looks, present, own=module.rebuilder.dropping.taken):
+        seen.append(own(places, looks, present))
+        return seen[-1]
+
+    module.rebuilder.dropping.taken = taken
+    there = present()
+    generator = torch.Generator().manual_seed(0)
+    features = {
+        m: Features(
+            torch.randn(5, 6, generator=generator), tuple(torch.randn(5, *s, generator=generator) for s in f.maps)
+        )
+        for m, f in flows.items()
+    }
+    whole = module(features, there).losses["reconstruction"]
+    counts = part.loss_counts(flows, there)["reconstruction"]
+    found = torch.stack([taken.sum(1) for scale in seen[0] for taken in scale.values()]).sum(0)
+    assert counts.tolist() == found.tolist()
+    assert counts.sum() > 0
+    if by != "random":
+        halves = []
+        for rows in (slice(0, 2), slice(2, 5)):
+            some = {m: Features(f.vector[rows], tuple(level[rows] for level in f.maps)) for m, f in features.items()}
+            halves.append(module(some, {m: mask[rows] for m, mask in there.items()}).losses["reconstruction"])
+        own = torch.stack([counts[:2].sum(), counts[2:].sum()])
+        torch.testing.assert_close((torch.stack(halves) * own).sum() / own.sum(), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_without_reconstruction_nothing_is_counted():
+    flows = {m: FlowShape(6, ((4, 5, 7),)) for m in ("a", "b")}
+    assert AttentionGuided(width=8, heads=2).loss_counts(flows, present()) == {}

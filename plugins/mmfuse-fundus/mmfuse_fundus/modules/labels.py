@@ -75,7 +75,18 @@ class Categorical(nn.Module):
         one = torch.ones(len(targets), device=targets.device)
         terms = {source: (scores.logits, one) for source, scores in outputs.scores.items()}
         terms |= {VIEW + view: (scores.logits, weight.float()) for view, (scores, weight) in outputs.views.items()}
-        return {name: self._mean(*term, shares, known) / number for name, term in terms.items()}
+        return {
+            name: self._total(*term, shares, known) / self._taught(outputs, name, term[0], shares) / number
+            for name, term in terms.items()
+        }
+
+    def _taught(self, outputs: Outputs, source: str, logits: Tensor, shares: Tensor) -> Tensor:
+        """How many cases teach a source, at least 1: of this batch, or of all batches of its step."""
+        if outputs.effective is None:
+            counts = ~logits.isnan().any(dim=1) & shares.any(dim=1)
+        else:
+            counts = outputs.effective.speaks(source) & self._shares(outputs.effective.targets).any(dim=1)
+        return counts.sum().clamp(min=1)
 
     def _shares(self, targets: Tensor) -> Tensor:
         """(cases, labels) what each label's positive class is to have of the one softmax; zeros where none is
@@ -85,8 +96,8 @@ class Categorical(nn.Module):
             true = true * (true.cumsum(dim=1) == 1)
         return true / true.sum(dim=1, keepdim=True).clamp(min=1)
 
-    def _mean(self, logits: Tensor, weight: Tensor, shares: Tensor, known: Tensor) -> Tensor:
-        """(cases, columns) logits, NaN where the source abstains, (cases,) weights → one number."""
+    def _total(self, logits: Tensor, weight: Tensor, shares: Tensor, known: Tensor) -> Tensor:
+        """(cases, columns) logits, NaN where the source abstains, (cases,) weights → the sum over cases."""
         counts = ~logits.isnan().any(dim=1) & shares.any(dim=1)
         # Replaced before the softmax, not after it: NaN times a gradient of zero would be NaN.
         z = torch.where(counts[:, None], logits.float(), 0.0)[:, self.column]
@@ -95,4 +106,4 @@ class Categorical(nn.Module):
         total = log_p.masked_fill(~known, -torch.inf)
         total = torch.where(counts[:, None], total, 0.0).logsumexp(dim=1, keepdim=True)
         values = -(self.weight * shares * (log_p - total)).sum(dim=1)
-        return torch.where(counts, values * weight, 0.0).sum() / counts.sum().clamp(min=1)
+        return torch.where(counts, values * weight, 0.0).sum()

@@ -7,15 +7,19 @@ targets without gradient: the decoder is to meet them, not they the decoder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmfuse import FlowShape
 from mmfuse_ultrasound.modules.local import Tensors, key
-from mmfuse_ultrasound.modules.places import sine_codes
+from mmfuse_ultrasound.modules.places import grid_of, sine_codes
 from mmfuse_ultrasound.modules.transformer import Layer
+
+if TYPE_CHECKING:
+    from mmfuse_ultrasound.fusions import AttentionGuided
 
 Looks = Mapping[str, Tensors]
 """{`intra` or `inter`: {modality: (batch, places)}} at one scale."""
@@ -107,9 +111,30 @@ DROPPINGS: dict[str, type[MostAttended | AtRandom | OneModality]] = {
 }
 
 
+def share_of(places: int, share: float) -> int:
+    """How many places a share is: one at least, but never all."""
+    return min(max(1, round(share * places)), places - 1)
+
+
+def taken_places(
+    part: AttentionGuided, flows: Mapping[str, FlowShape], scales: int, present: Mapping[str, Tensor]
+) -> Tensor:
+    """Return how many places of each case are taken away, over scales and modalities with maps: (cases,) float."""
+    mapped, dropping = sorted(name for name, flow in flows.items() if flow.maps), part.reconstruction
+    beside = torch.stack([present[name] for name in mapped]).sum(dim=0) > 1
+    total = torch.zeros(len(beside), device=beside.device)
+    for name in mapped:
+        for _, height, width in flows[name].maps[-scales:]:
+            rows, columns = grid_of(height, width, part.places)
+            whole = DROPPINGS[dropping.by].from_others
+            count = rows * columns if whole else share_of(rows * columns, dropping.dropped)
+            total = total + count * (present[name] & beside if whole else present[name])
+    return total
+
+
 def highest(score: Tensor, share: float, there: Tensor) -> Tensor:
     """(batch, places) → which are among the highest `share` of each case: one at least, but never all."""
-    count = min(max(1, round(share * score.shape[1])), score.shape[1] - 1)
+    count = share_of(score.shape[1], share)
     chosen = torch.zeros_like(score, dtype=torch.bool)
     chosen.scatter_(1, score.topk(count, dim=1).indices, True)
     return chosen & there[:, None]
