@@ -5,7 +5,7 @@ With labels it is network and loss (`Learner`); without, network and objective (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[O
     if joined()[1] == 1:
         return outputs, targets
     one = torch.ones(len(targets), device=targets.device)
-    counted = network.loss_counts(outputs.present)
+    counted = loss_counts(network, outputs.present)
     own: dict[tuple[str, str], Tensor] = {("targets", ""): targets, ("weight", ""): one * outputs.weight}
     own |= {("score", source): scores.logits for source, scores in outputs.scores.items()}
     own |= {("view", name): scores.logits for name, (scores, _) in outputs.views.items()}
@@ -99,11 +99,20 @@ def of_all(outputs: Outputs, targets: Tensor, network: FusionNetwork) -> tuple[O
     return whole, every["targets", ""]
 
 
+def loss_counts(network: FusionNetwork, present: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return how much each case counts in a loss that the fusion adds, {name: (cases,)}; not named: all alike."""
+    part = network.parts[0]
+    if part == "":
+        return {}
+    with attributed(part, "`loss_counts`", "network.fusion"):
+        return part.loss_counts(network.flows, present)
+
+
 def fusion_losses(outputs: Outputs, network: FusionNetwork) -> dict[str, Tensor]:
     """What the fusion adds: means over the whole batch → its share of the means over the effective batch."""
     if outputs.effective is None or not outputs.fused.losses:
         return dict(outputs.fused.losses)
-    own, every = (network.loss_counts(present) for present in (outputs.present, outputs.effective.present))
+    own, every = (loss_counts(network, present) for present in (outputs.present, outputs.effective.present))
     own_cases, every_cases = (len(next(iter(p.values()))) for p in (outputs.present, outputs.effective.present))
     shares = {name: counts.sum() / every[name].sum().clamp(min=TINY) for name, counts in own.items()}
     return {name: loss * shares.get(name, own_cases / every_cases) for name, loss in outputs.fused.losses.items()}

@@ -159,14 +159,6 @@ class FusionNetwork(nn.Module):
         """Whether the whole encoder is held fixed."""
         return self.lines[modality].frozen is True
 
-    def loss_counts(self, present: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """How much each case counts in a loss that the fusion adds, {name: (cases,)}; not named: all alike."""
-        part = self.parts[0]
-        if part == "":
-            return {}
-        with attributed(part, "`loss_counts`", "network.fusion"):
-            return part.loss_counts(self.flows, present)
-
     def train(self, mode: bool = True) -> FusionNetwork:
         """Training mode for all that learns; what is frozen stays in eval mode, so that its statistics do not move."""
         self.training = self.encoders.training = mode

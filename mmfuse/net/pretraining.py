@@ -27,7 +27,7 @@ from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.features import Outputs
 from mmfuse.net.fitted import FittedNetwork, Member
 from mmfuse.net.gathering import done_already, gather, joined, part, share
-from mmfuse.net.lessons import TINY, Lesson, broken_cases, learning_from
+from mmfuse.net.lessons import TINY, Lesson, broken_cases, learning_from, loss_counts
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.training import Course, Trained, learn, with_anything
@@ -104,8 +104,8 @@ class Unlabelled(Lesson):
         group = draws[0].group
         share = 1.0 if group is None else group.share
         losses = {name: loss * share for name, loss in losses.items()}
-        counted = self.network.loss_counts(outputs[0].present)
-        every = {} if group is None else self.network.loss_counts(group.effective.present)
+        counted = loss_counts(self.network, outputs[0].present)
+        every = {} if group is None else loss_counts(self.network, group.effective.present)
         for name in outputs[0].fused.losses:
             if name in losses:
                 raise PartError(f"objective and fusion both name a loss '{name}'", "names of their own", "rename one")
