@@ -92,7 +92,7 @@ _DOOR = {
     "mmfuse.study.ledger": ("Ledger", "Looks"),
     "mmfuse.study.exchanging": ("Exchange", "exchange"),
     "mmfuse.study.outside": ("read_outside",),
-    "mmfuse.study.shelf": ("Workers", "spec_digest"),
+    "mmfuse.study.shelf": ("Workers", "parts_in", "spec_digest"),
     "mmfuse.study.elsewhere": ("WORKERS", "RayWorkers"),
     "mmfuse.builtin.encoders": ("Timm",),
     "mmfuse.work": ("Work", "identity"),

@@ -91,12 +91,13 @@ def _build_part(roles: list[type[Part]], raw: Any, where: str, catalog: Catalog,
         faults.add(where, f"no `use` in {raw!r}", f'the name of a {words}, as in use = "NAME"')
         return Broken()
     name = knobs["use"]
-    known = {entry.name: entry.role for entry in catalog.entries if entry.role in {role.role for role in roles}}
-    if name not in known:
+    role = catalog.knows(name, [role.role for role in roles])
+    if not role:
+        known = [entry.name for entry in catalog.entries if entry.role in {role.role for role in roles}]
         faults.add(where, f"no {words} is called '{name}'", mend=nearest(name, known) + catalog.failures)
         return Broken(next(iter(difflib.get_close_matches(name, known, n=1)), name))  # so that its `use` is not missed
     try:
-        part = catalog.find(known[name], name)
+        part = catalog.find(role, name)
     except MmfuseError as error:
         faults.extend(dataclasses.replace(fault, where=where) for fault in error.faults)
         return Broken(name)

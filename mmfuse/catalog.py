@@ -1,15 +1,17 @@
 """Which parts and recipes there are, who brought them, and what failed.
 
 An ordinary object: nothing is registered at import, nothing is global. A plugin that fails is reported by name with its
-reason and left out; two parts of one role and name are an error that names both who brought them.
+reason and left out. Of two parts of one role and name, one that comes with mmfuse keeps the name; any other goes by its
+qualified one (`DISTRIBUTION:NAME`), and where mmfuse has none the name alone is refused, with both who brought it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,9 @@ from mmfuse.parts import ROLES, Metric
 if TYPE_CHECKING:
     import click
 
+_OWN = "mmfuse"
+"""The origin of what comes with mmfuse."""
+
 _SPACES = {"stage": "decision"}
 """Roles that share the name space of another."""
 
@@ -38,6 +43,13 @@ class Entry:
     part: type[Part]
     origin: str
     version: str
+    bringer: str = ""
+    """What stands before the `:` of its qualified name."""
+
+    @property
+    def qualified(self) -> str:
+        """`DISTRIBUTION:NAME`, which means this part and no other."""
+        return self.name if ":" in self.name else f"{self.bringer}:{self.name}"
 
     @property
     def about(self) -> str:
@@ -61,7 +73,10 @@ class _Loaded:
     plugins: list[PluginInfo] = field(default_factory=list)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
-    clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+    clashes: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
+    """Those that would share a role and name that none of mmfuse's own has; they stand by their qualified names."""
+    shadowed: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
+    """Those whose name a part of mmfuse has."""
     blind: set[str] = field(default_factory=set)
     """Plugins whose watching failed."""
 
@@ -108,21 +123,49 @@ class Catalog:
         return f" (left out because they failed: {', '.join(failed)}; see `mmfuse plugins`)" if failed else ""
 
     def find(self, role: str, name: str) -> type[Part]:
-        """The part of this role and name.
+        """The part of this role and name, which may be qualified (`DISTRIBUTION:NAME`).
 
         Raises: SpecError with the nearest known name; PluginError if two plugins bring it.
         """
         key = (_SPACES.get(role, role), name)
         if key in self._loaded.clashes:
             raise PluginError(
-                self._loaded.clashes[key],
-                "one part of a role and name",
-                "deny one by MMFUSE_PLUGINS=-NAME, or uninstall it",
+                _told(self._loaded.clashes[key]),
+                "a name that is one part's alone",
+                f"say whose: use = {' or '.join(repr(entry.qualified) for entry in self._loaded.clashes[key])};"
+                " or deny one by MMFUSE_PLUGINS=-NAME",
             )
-        entry = self._loaded.entries.get(key)
+        entry = self._loaded.entries.get(key) or self._qualified(key)
         if entry is None or entry.role != role:
             raise SpecError(f"no {role} is called '{name}'", mend=nearest(name, self.names(role)) + self.failures)
         return entry.part
+
+    def knows(self, name: str, roles: Collection[str]) -> str:
+        """Return the role among `roles` in which this name, qualified or not, means a part (or several that clash);
+        empty: in none."""
+        for role in roles:
+            key = (_SPACES.get(role, role), name)
+            entry = self._loaded.entries.get(key) or self._qualified(key)
+            if entry is not None and entry.role == role:
+                return role
+            if any(clashing.role == role for clashing in self._loaded.clashes.get(key, ())):
+                return role
+        return ""
+
+    def _qualified(self, key: tuple[str, str]) -> Entry | None:
+        """The part that a qualified name means."""
+        space, name = key
+        bringer, _, short = name.rpartition(":")
+        entry = self._loaded.entries.get((space, short)) if bringer else None
+        return entry if entry is not None and entry.bringer == bringer else None
+
+    def shadowed(self, parts: Iterable[Part]) -> tuple[str, ...]:
+        """Return a sentence for each of these parts whose name another one would have, were it not mmfuse's own."""
+        told = {}
+        for part in parts:
+            for entry in self._loaded.shadowed.get((_SPACES.get(part.role, part.role), part.name), ()):
+                told[f"'{part.name}' is mmfuse's own {part.role}; the one of {entry.origin} is '{entry.name}'"] = None
+        return tuple(told)
 
     def metrics(self) -> dict[str, Metric]:
         """{name: metric} of every metric that needs no knob: what evaluations show."""
@@ -151,11 +194,31 @@ class Catalog:
                     told.append(f"plugin '{name}' no longer watches: {failed.failure}")
         return tuple(told)
 
-    def commands(self, cli: click.Group) -> None:
-        """Lets every plugin add its commands."""
+    def commands(self, cli: click.Group, taken: Collection[str] = ()) -> tuple[str, ...]:
+        """Lets every plugin add its commands. One that is in `taken`, or that another plugin added before, is left out.
+
+        Gives what failed and what was left out, a sentence each.
+        """
+        from click import Group
+
+        told, whose = [], dict[str, str](dict.fromkeys([*taken, *cli.commands], "mmfuse"))
         for implementation in self._loaded.manager.hook.mmfuse_commands.get_hookimpls():
-            with blaming(self._info(implementation.plugin_name), "mmfuse_commands"):
-                implementation.function(cli)
+            info, own = self._info(implementation.plugin_name), Group()
+            failed = PluginInfo(info.name, info.origin)
+            with blaming(failed, "mmfuse_commands"):
+                implementation.function(own)
+            for name, command in own.commands.items():
+                if name in whose:
+                    failed.remark(f"its command '{name}' is left out, {whose[name]} has one of this name")
+                else:
+                    cli.add_command(command, name)
+                    whose[name] = info.name
+            if failed.failure:
+                info.blame(failed.failure)
+            if failed.remarks:
+                info.remark(failed.remarks)
+            told += [f"plugin '{info.name}' ({info.origin}): {t}" for t in (failed.failure, failed.remarks) if t]
+        return tuple(told)
 
     def _info(self, name: str) -> PluginInfo:
         return next(info for info in self._loaded.plugins if info.name == name)
@@ -212,14 +275,47 @@ def _add_part(loaded: _Loaded, info: PluginInfo, part: type[Part]) -> None:
             "update mmfuse",
         )
     key = (_SPACES.get(role.role, role.role), part.name)
-    before = loaded.entries.get(key)
-    if before is not None and before.part is not part:
-        text = f"{role.role} '{part.name}' is brought by {before.origin} and by {info.origin}"
-        loaded.clashes[key] = text
-        info.blame(text)
+    before, clash = loaded.entries.get(key), loaded.clashes.get(key)
+    entry = Entry(role.role, part.name, part, info.origin, info.version, info.bringer)
+    if before is None and clash is None:
+        loaded.entries[key] = entry
+    elif before is not None and before.origin == _OWN != info.origin:
+        loaded.shadowed.setdefault(key, []).append(_renamed(loaded, entry))
+        info.remark(f"{entry.role} '{part.name}' is mmfuse's own: here it is called '{entry.qualified}'")
+    elif before is None or before.part is not part:
+        if before is not None:
+            del loaded.entries[key]
+            loaded.clashes[key] = clash = [_renamed(loaded, before)]
+        assert clash is not None
+        clash.append(_renamed(loaded, entry))
+        for each in loaded.plugins:
+            if each.bringer in {one.bringer for one in clash}:
+                each.remark(f"{_told(clash)}: it is called {' or '.join(one.name for one in clash)}")
+    else:
         return
-    loaded.entries[key] = Entry(role.role, part.name, part, info.origin, info.version)
     info.parts += 1
+
+
+def _renamed(loaded: _Loaded, entry: Entry) -> Entry:
+    """The entry by its qualified name. Raises: PluginError if one distribution brings two of a name."""
+    key = (_SPACES.get(entry.role, entry.role), entry.qualified)
+    if key in loaded.entries:
+        raise PluginError(f"{entry.origin} brings {entry.role} '{entry.name}' twice")
+    named = dataclasses.replace(entry, name=entry.qualified, part=_called(entry.part, entry.qualified))
+    loaded.entries[key] = named
+    return named
+
+
+@cache
+def _called(part: type[Part], name: str) -> type[Part]:
+    """The same part by another name, which then stands in specs and messages."""
+    own = {"name": name, "__module__": part.__module__, "__qualname__": part.__qualname__, "__doc__": part.__doc__}
+    return type(part)(part.__name__, (part,), own)
+
+
+def _told(clash: Sequence[Entry]) -> str:
+    names = {entry.name.rpartition(":")[2] for entry in clash}
+    return f"{clash[0].role} '{names.pop()}' is brought by {' and by '.join(entry.origin for entry in clash)}"
 
 
 def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:

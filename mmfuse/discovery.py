@@ -20,6 +20,11 @@ from typing import Any
 from mmfuse import hooks
 from mmfuse.errors import PluginError, nearest
 
+GIVEN = "given"
+"""The origin of a plugin that is an object."""
+SLOW = 1.0
+"""Seconds from which on an import is called slow."""
+
 
 @dataclass
 class PluginInfo:
@@ -34,10 +39,27 @@ class PluginInfo:
     failure: str = ""
     sha256: str = ""
     """Of an unpackaged file's content."""
+    remarks: str = ""
+    """What else is to be known of it: names that others have as well."""
+
+    @property
+    def bringer(self) -> str:
+        """What stands before the `:` in the qualified names of its parts: the distribution; of a file its name."""
+        return self.name if self.sha256 or self.origin == GIVEN else self.origin
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its import alone takes so long that every command is the slower for it."""
+        return self.seconds >= SLOW
 
     def __str__(self) -> str:
         """What it is wherever it is imported: what its import cost differs each time."""
         return " ".join(filter(None, (self.name, self.origin, self.version, self.sha256)))
+
+    def remark(self, text: str) -> None:
+        """Writes down one more remark, if it is new."""
+        if text not in self.remarks:
+            self.remarks = f"{self.remarks}; {text}" if self.remarks else text
 
     def blame(self, text: str) -> None:
         """Writes down one more failure, in one line."""
@@ -75,7 +97,7 @@ def sources(
         yield PluginInfo(file.stem, str(file), sha256=_sha256(file)), _import_file(file)
     for one in given:
         name = one.__name__ if isinstance(one, ModuleType | type) else type(one).__name__
-        yield PluginInfo(name, "given"), _constant(one)
+        yield PluginInfo(name, GIVEN), _constant(one)
 
 
 def _installed(words: str) -> Iterator[tuple[PluginInfo, Callable[[], object]]]:

@@ -1,10 +1,13 @@
 """The catalog: lazy, each plugin apart from the others, everything with its origin, clashes by both names."""
 
 import hashlib
+import json
 import subprocess
 import sys
 import textwrap
+import tomllib
 
+import click
 import pytest
 
 import mmfuse
@@ -132,15 +135,74 @@ def test_a_file_is_known_by_its_content(tmp_path):
     assert [entry.origin for entry in catalog.entries] == [str(one), str(other)]
 
 
-def test_a_clash_names_both_who_bring_it():
-    class Twin(Encoder):
-        name = "plain"
+class Twin(Encoder):
+    """Of the same name."""
 
+    name = "plain"
+
+
+def test_a_clash_names_both_who_bring_it_and_each_has_a_name_of_its_own():
     catalog = alone(Bringing(Plain), Other(Twin))
-    with pytest.raises(PluginError, match="encoder 'plain' is brought by given and by given"):
+    with pytest.raises(PluginError, match="encoder 'plain' is brought by given and by given") as raised:
         catalog.find("encoder", "plain")
-    assert "brought by" in failure(catalog, "Other")
+    assert "use = 'Bringing:plain' or 'Other:plain'" in str(raised.value)
+    assert [plugin.failure for plugin in catalog.plugins] == ["", ""]
+    assert all("'plain' is brought by" in plugin.remarks for plugin in catalog.plugins)
+    assert issubclass(catalog.find("encoder", "Other:plain"), Twin)
+    assert issubclass(catalog.find("encoder", "Bringing:plain"), Plain)
+    assert catalog.names("encoder") == ("Bringing:plain", "Other:plain")
     assert alone(Bringing(Plain), Other(Plain)).find("encoder", "plain") is Plain
+    assert alone(Bringing(Plain)).find("encoder", "Bringing:plain") is Plain
+    with pytest.raises(SpecError, match="did you mean 'Other:plain'"):
+        catalog.find("encoder", "Other:plane")
+
+
+def test_a_name_of_mmfuse_stays_its_own():
+    class Mlp(Encoder):
+        """Another one."""
+
+        width: int = 3
+
+        def build(self, shape):
+            raise NotImplementedError
+
+    catalog = Catalog(Bringing(Mlp), installed=False)
+    own = catalog.find("encoder", "mlp")
+    assert own.__module__ == "mmfuse.builtin.encoders"
+    assert catalog.find("encoder", "mmfuse:mlp") is own
+    other = catalog.find("encoder", "Bringing:mlp")
+    assert issubclass(other, Mlp)
+    assert (other.name, other.__module__, other.__qualname__) == ("Bringing:mlp", Mlp.__module__, Mlp.__qualname__)
+    assert "encoder 'mlp' is mmfuse's own: here it is called 'Bringing:mlp'" in catalog.plugins[1].remarks
+    assert not any(plugin.failure for plugin in catalog.plugins)
+    told = catalog.shadowed([own(), other()])
+    assert told == ("'mlp' is mmfuse's own encoder; the one of given is 'Bringing:mlp'",)
+    assert Catalog(Bringing(Mlp), installed=False).find("encoder", "Bringing:mlp") is other
+
+
+def test_a_plan_says_whose_and_so_does_what_it_is_written_to():
+    class Mlp(Encoder):
+        """Another one."""
+
+        width: int = 3
+
+    catalog = Catalog(Bringing(Mlp, Plain), Other(Twin), installed=False)
+    card = {
+        "cases": {"id": "id"},
+        "labels": {"y": ["a", "b"]},
+        "modalities": {"m": {"use": "table", "numeric": ["x"]}},
+    }
+
+    def plan(use):
+        return {"network": {"encoders": {"table": use}, "head": "linear"}}
+
+    spec = mmfuse.load(plan({"use": "Bringing:mlp", "width": 5}), card, catalog=catalog)
+    assert mmfuse.load(tomllib.loads(mmfuse.dump(spec)), catalog=catalog) == spec
+    assert 'use = "Bringing:mlp"' in mmfuse.dump(spec)
+    assert mmfuse.load(plan("mlp"), card, catalog=catalog).plan.network.encoders["table"].part.widths == (256, 128)
+    with pytest.raises(SpecError, match="'plain' is brought by given and by given"):
+        mmfuse.load(plan("plain"), card, catalog=catalog)
+    assert "Bringing:mlp" in json.dumps(mmfuse.schema(catalog))
 
 
 def test_decisions_and_second_stages_share_one_name_space():
@@ -150,8 +212,10 @@ def test_decisions_and_second_stages_share_one_name_space():
     class Stage(SecondStage):
         name = "one"
 
+    catalog = alone(Bringing(Rule), Other(Stage))
     with pytest.raises(PluginError, match="'one' is brought by"):
-        alone(Bringing(Rule), Other(Stage)).find("decision", "one")
+        catalog.find("decision", "one")
+    assert catalog.knows("Other:one", ["decision", "stage"]) == "stage"
     with pytest.raises(SpecError, match="no stage is called 'one'"):
         alone(Bringing(Rule)).find("stage", "one")
 
@@ -204,9 +268,7 @@ def test_a_watcher_that_raises_is_told_once_and_no_longer_asked():
     assert "no ink" in failure(catalog, "Bad")
 
 
-def test_commands_of_a_broken_plugin_do_not_hinder_others():
-    calls = []
-
+def test_commands_of_a_broken_plugin_do_not_hinder_others_and_none_takes_anothers_place():
     class Bad:
         @hookimpl
         def mmfuse_commands(self, cli):
@@ -215,12 +277,24 @@ def test_commands_of_a_broken_plugin_do_not_hinder_others():
     class Good:
         @hookimpl
         def mmfuse_commands(self, cli):
-            calls.append(cli)
+            cli.add_command(click.Command("extra", help="good"))
 
-    catalog = alone(Bad(), Good())
-    catalog.commands("cli")
-    assert calls == ["cli"]
+    class Late:
+        @hookimpl
+        def mmfuse_commands(self, cli):
+            for name in ("extra", "train", "own"):
+                cli.add_command(click.Command(name, help="late"))
+
+    catalog, cli = alone(Bad(), Good(), Late()), click.Group()
+    told = catalog.commands(cli, ["train"])
+    assert sorted(cli.commands) == ["extra", "own"]
     assert "mmfuse_commands: RuntimeError: no" in failure(catalog, "Bad")
+    good, late = (next(one.remarks for one in catalog.plugins if one.name == name) for name in ("Good", "Late"))
+    assert "its command 'train' is left out, mmfuse has one of this name" in late
+    first = {"late": "Late", "good": "Good"}[cli.commands["extra"].help]
+    assert f"its command 'extra' is left out, {first} has one of this name" in (late if first == "Good" else good)
+    assert any("plugin 'Bad' (given): mmfuse_commands: RuntimeError: no" in text for text in told)
+    assert any("'train' is left out" in text for text in told)
 
 
 def test_the_catalog_loads_nothing_heavy():

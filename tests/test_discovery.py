@@ -87,9 +87,16 @@ def test_a_clash_names_both_distributions(installed, tmp_path):
     (tmp_path / "brought_by_fundus.py").write_text(PLUGIN.format(name="fundus", part="Skin"))
     installed.setenv("MMFUSE_PLUGINS", "-broken")
     catalog = Catalog(builtin=False)
-    assert "encoder 'skin' is brought by dist-fundus and by dist-skin" in catalog.plugins[1].failure
+    assert "encoder 'skin' is brought by dist-fundus and by dist-skin" in catalog.plugins[1].remarks
+    assert not catalog.plugins[1].failure
+    assert catalog.find("encoder", "dist-fundus:skin").__module__ == "brought_by_fundus"
     with pytest.raises(Exception, match="deny one by MMFUSE_PLUGINS=-NAME"):
         catalog.find("encoder", "skin")
+
+
+def test_an_import_that_takes_long_is_called_slow():
+    assert PluginInfo("x", "y", seconds=7.6).is_slow
+    assert not PluginInfo("x", "y", seconds=0.3).is_slow
 
 
 def test_blame_is_gathered_and_an_interruption_goes_through():

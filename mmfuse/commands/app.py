@@ -53,9 +53,11 @@ class App:
 
     @cached_property
     def guests(self) -> dict[str, click.Command]:
-        """The commands that plugins add."""
-        group = click.Group()
-        self.catalog.commands(group)
+        """The commands that plugins add beside mmfuse's own. What fails or is left out is told, once."""
+        group, root = click.Group(), click.get_current_context().find_root().command
+        for text in self.catalog.commands(group, root.commands if isinstance(root, click.Group) else ()):
+            self.watch(mmfuse.Notice(text, "warning"))
+        self._told |= {plugin.name for plugin in self.catalog.plugins if "mmfuse_commands" in plugin.failure}
         return dict(group.commands)
 
     @property

@@ -10,7 +10,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option
+from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option, tell_shadowed
 from mmfuse.commands.keeping import take
 from mmfuse.commands.standing import show_study, write_tables
 from mmfuse.commands.transferring import (
@@ -176,6 +176,8 @@ def run(
         asked.plans[:-1], card_file, asked.vary, catalog=app.catalog, sets=asked.sets,
         networks_only=asked.networks_only,
     )  # fmt: skip
+    for variant in named:
+        tell_shadowed(app, variant.spec)
     known = named[0].spec.card if named else mmfuse.load_card(card_file, app.catalog)
     if design.refold == "all" and design.folds:
         app.screen.text("outer folds are drawn from all cases, `test` included: it is no longer held out")

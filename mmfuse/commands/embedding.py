@@ -67,7 +67,7 @@ def embed(
         chosen = wanted or frozen(spec)
     else:
         card = card_of(cases, card)
-        spec = load_spec(source, card, app.catalog, sets)
+        spec = load_spec(app, source, card, sets)
         chosen = wanted or frozen(spec)
         spec = untrained(spec, chosen)
         table = load_cases(cases, spec.card, card.parent, labelled=False)

@@ -12,6 +12,7 @@ import mmfuse
 
 if TYPE_CHECKING:
     from mmfuse import Card, Cases, Catalog, Spec
+    from mmfuse.commands.app import App
 
 FILE = click.Path(path_type=Path)
 """A path; messages of mmfuse say more about a missing file than click would."""
@@ -48,9 +49,17 @@ def card_of(table: Path, card: Path | None) -> Path:
     return path
 
 
-def load_spec(plan: str, card: Path | None, catalog: Catalog, sets: Sequence[str]) -> Spec:
-    """A plan (file or recipe's name) and a card as one spec."""
-    return mmfuse.load(plan, card, catalog=catalog, sets=sets)
+def load_spec(app: App, plan: str, card: Path | None, sets: Sequence[str]) -> Spec:
+    """A plan (file or recipe's name) and a card as one spec. Names that another part would have are told."""
+    spec = mmfuse.load(plan, card, catalog=app.catalog, sets=sets)
+    tell_shadowed(app, spec)
+    return spec
+
+
+def tell_shadowed(app: App, spec: Spec) -> None:
+    """Warns of names in a spec that are mmfuse's own, and that a part of a plugin has as well."""
+    for text in app.catalog.shadowed(mmfuse.parts_in(spec)):
+        app.watch(mmfuse.Notice(text, "warning"))
 
 
 def load_cases(table: Path, card: Card, folder: Path, *, labelled: bool = True) -> Cases:

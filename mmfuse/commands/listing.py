@@ -54,7 +54,7 @@ def parts(app: App, name: str | None, role: str | None, wants_schema: bool, want
 
 
 def _named(entries: list[Entry], name: str, app: App) -> list[Entry]:
-    found = [entry for entry in entries if entry.name == name]
+    found = [entry for entry in entries if name in (entry.name, entry.qualified, entry.name.rpartition(":")[2])]
     if not found:
         known = {entry.name for entry in entries}
         failed = [plugin.name for plugin in app.catalog.plugins if plugin.failure]
@@ -141,6 +141,15 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
     return {"name": recipe.name, "about": recipe.about, "origin": recipe.origin, "path": str(recipe.path)}
 
 
+def state(plugin: mmfuse.PluginInfo) -> str:
+    """How a plugin is: why it is left out, that it is slow, what names it may not have alone; or fine."""
+    failure = f"left out: {plugin.failure}" if plugin.failure and not plugin.parts else plugin.failure
+    slow = (
+        f"slow: its import takes {plugin.seconds:.1f} s; import what is heavy inside methods" if plugin.is_slow else ""
+    )
+    return "; ".join(filter(None, (failure, slow, plugin.remarks))) or "fine"
+
+
 @click.command(cls=Command)
 @json_option
 @click.pass_obj
@@ -149,6 +158,7 @@ def plugins(app: App, wants_json: bool) -> None:
 
     What each brings, what its import costs, and why one was left out.
     """
+    _ = app.guests  # what fails in adding its commands is known then
     found = app.catalog.plugins
     if wants_json:
         app.screen.json(
@@ -161,7 +171,9 @@ def plugins(app: App, wants_json: bool) -> None:
                     "recipes": each.recipes,
                     "seconds": round(each.seconds, 4),
                     "sha256": each.sha256,
+                    "slow": each.is_slow,
                     "failure": each.failure,
+                    "remarks": each.remarks,
                 }
                 for each in found
             ]
@@ -174,7 +186,7 @@ def plugins(app: App, wants_json: bool) -> None:
             each.parts,
             each.recipes,
             f"{1000 * each.seconds:.0f} ms",
-            f"left out: {each.failure}" if each.failure and not each.parts else each.failure or "fine",
+            state(each),
         )
         for each in found
     ]

@@ -6,17 +6,22 @@ like any other part.
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
+
+if TYPE_CHECKING:
+    from mmfuse import Catalog
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -181,6 +186,7 @@ def new_plugin(app: App, name: str, role: str, out: Path | None) -> None:
     """Write a working plugin skeleton with its test."""
     files = skeleton(name, role)
     found = names(name)
+    refuse_taken(found, role, app.catalog)
     folder = out or Path(found.distribution)
     if folder.exists():
         raise mmfuse.PluginError("is already there", "a new folder", "another NAME, or --out FOLDER", str(folder))
@@ -194,6 +200,33 @@ def new_plugin(app: App, name: str, role: str, out: Path | None) -> None:
     app.screen.text(f"\ntry it:    mmfuse --plugin {folder / found.module}.py parts {found.part}")
     app.screen.text(f"install:   pip install -e {folder}")
     app.screen.text(f"test:      pytest {folder}")
+
+
+def refuse_taken(name: Names, role: str, catalog: Catalog) -> None:
+    """Raises: PluginError where the part, the module or the distribution would take a name that is in use."""
+    faults, mend = mmfuse.Faults(), "another NAME, as in my-" + name.part
+    entry = next((one for one in catalog.entries if (one.role, one.name) == (role, name.part)), None)
+    if entry is not None:
+        faults.add(
+            "",
+            f"{'an' if role[0] in 'aeiou' else 'a'} {role} is called '{name.part}' already, by {entry.origin}",
+            "a name of its own",
+            mend,
+        )
+    if name.module in sys.stdlib_module_names:
+        faults.add("", f"'{name.module}' is a module of Python", "a module of its own", mend)
+    elif place := module_place(name.module):
+        faults.add("", f"a module '{name.module}' is installed: {place}", "a module of its own", mend)
+    if name.part in {plugin.name for plugin in catalog.plugins} and entry is None:
+        faults.add("", f"a plugin is called '{name.part}' already", "a name of its own", mend)
+    faults.raise_as(mmfuse.PluginError)
+
+
+def module_place(name: str) -> str:
+    """Where a module of this name is installed; empty: nowhere. What lies in the working folder does not count."""
+    found = importlib.util.find_spec(name)
+    places = [] if found is None else [*(found.submodule_search_locations or ()), found.origin or ""]
+    return next((place for place in places if place and not Path(place).is_relative_to(Path.cwd())), "")
 
 
 def write_skeleton(folder: Path, files: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.listing import json_option
+from mmfuse.commands.listing import json_option, state
 from mmfuse.show import duration
 
 SECONDS = 5.0
@@ -34,11 +34,12 @@ def doctor(app: App, wants_json: bool) -> None:
 
     Versions, devices, plugins, cache, and a training step of five seconds. Exit code 1 if something is to be mended.
     """
+    _ = app.guests  # what fails in adding its commands is known then
     looked: dict[str, Any] = {
         "mmfuse": mmfuse.__version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
         "libraries": libraries(),
-        "plugins": {each.name: each.failure or "fine" for each in app.catalog.plugins},
+        "plugins": {each.name: state(each) for each in app.catalog.plugins},
         "cache": _cache(),
     }
     found = mmfuse.hardware()
