@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from mmfuse import hooks
-from mmfuse.discovery import PluginInfo, blaming, refuse_unknown_hooks, sources
+from mmfuse.discovery import PluginInfo, add_commands, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
 from mmfuse.events import Event, Notice, Watch, launched
 from mmfuse.knobs import Part
@@ -161,7 +161,7 @@ class Catalog:
 
     def shadowed(self, parts: Iterable[Part]) -> tuple[str, ...]:
         """Return a sentence for each of these parts whose name another one would have, were it not mmfuse's own."""
-        told = {}
+        told = dict[str, None]()
         for part in parts:
             for entry in self._loaded.shadowed.get((_SPACES.get(part.role, part.role), part.name), ()):
                 told[f"'{part.name}' is mmfuse's own {part.role}; the one of {entry.origin} is '{entry.name}'"] = None
@@ -199,26 +199,8 @@ class Catalog:
 
         Gives what failed and what was left out, a sentence each.
         """
-        from click import Group
-
-        told, whose = [], dict[str, str](dict.fromkeys([*taken, *cli.commands], "mmfuse"))
-        for implementation in self._loaded.manager.hook.mmfuse_commands.get_hookimpls():
-            info, own = self._info(implementation.plugin_name), Group()
-            failed = PluginInfo(info.name, info.origin)
-            with blaming(failed, "mmfuse_commands"):
-                implementation.function(own)
-            for name, command in own.commands.items():
-                if name in whose:
-                    failed.remark(f"its command '{name}' is left out, {whose[name]} has one of this name")
-                else:
-                    cli.add_command(command, name)
-                    whose[name] = info.name
-            if failed.failure:
-                info.blame(failed.failure)
-            if failed.remarks:
-                info.remark(failed.remarks)
-            told += [f"plugin '{info.name}' ({info.origin}): {t}" for t in (failed.failure, failed.remarks) if t]
-        return tuple(told)
+        adders = self._loaded.manager.hook.mmfuse_commands.get_hookimpls()
+        return add_commands([(self._info(one.plugin_name), one.function) for one in adders], cli, taken)
 
     def _info(self, name: str) -> PluginInfo:
         return next(info for info in self._loaded.plugins if info.name == name)
@@ -310,7 +292,7 @@ def _renamed(loaded: _Loaded, entry: Entry) -> Entry:
 def _called(part: type[Part], name: str) -> type[Part]:
     """The same part by another name, which then stands in specs and messages."""
     own = {"name": name, "__module__": part.__module__, "__qualname__": part.__qualname__, "__doc__": part.__doc__}
-    return type(part)(part.__name__, (part,), own)
+    return type(part)(part.__name__, (part,), own)  # type: ignore[misc]  # a class of that class
 
 
 def _told(clash: Sequence[Entry]) -> str:

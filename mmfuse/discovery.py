@@ -11,14 +11,17 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmfuse import hooks
 from mmfuse.errors import PluginError, nearest
+
+if TYPE_CHECKING:
+    import click
 
 GIVEN = "given"
 """The origin of a plugin that is an object."""
@@ -81,6 +84,32 @@ class blaming:  # noqa: N801  # reads as a statement
             return False
         self.info.blame(f"{self.doing}: {type(error).__name__}: {error}")
         return True
+
+
+def add_commands(
+    adders: Iterable[tuple[PluginInfo, Callable[[click.Group], object]]], cli: click.Group, taken: Collection[str]
+) -> tuple[str, ...]:
+    """Let every plugin add its commands to `cli`; one that is in `taken`, or that another plugin added before, is left
+    out. Give what failed and what was left out, a sentence each."""
+    from click import Group
+
+    told, whose = list[str](), dict[str, str](dict.fromkeys([*taken, *cli.commands], "mmfuse"))
+    for info, add in adders:
+        own, failed = Group(), PluginInfo(info.name, info.origin)
+        with blaming(failed, "mmfuse_commands"):
+            add(own)
+        for name, command in own.commands.items():
+            if name in whose:
+                failed.remark(f"its command '{name}' is left out, {whose[name]} has one of this name")
+            else:
+                cli.add_command(command, name)
+                whose[name] = info.name
+        if failed.failure:
+            info.blame(failed.failure)
+        if failed.remarks:
+            info.remark(failed.remarks)
+        told += [f"plugin '{info.name}' ({info.origin}): {t}" for t in (failed.failure, failed.remarks) if t]
+    return tuple(told)
 
 
 def sources(
