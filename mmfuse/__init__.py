@@ -26,6 +26,7 @@ _DOOR = {
         "leave_unsaid", "silent",
     ),
     "mmfuse.seeds": ("derive", "generator"),
+    "mmfuse.versions": ("code_digest",),
     "mmfuse.labels": ("UNKNOWN", "Label", "Labels"),
     "mmfuse.learnt": ("Learnt",),
     "mmfuse.knobs": ("Node", "Part"),

@@ -1,13 +1,13 @@
 """What an interrupted training leaves beside the run that it was to become: the steps that are done, and checkpoints.
 
-A step counts once its mark is written, last of all; the work folder belongs to one spec, one set of cases and one set
-of versions, and is refused to any other.
+A step counts once its mark is written, last of all, with the digest of each of its files; what was changed since is
+refused by name. The work folder belongs to one spec, one set of cases, images and weights, and one set of versions, and
+is refused to any other.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from mmfuse.data.cases import Cases
 from mmfuse.data.disk import whole_file
 from mmfuse.discovery import PluginInfo
-from mmfuse.errors import RunError
+from mmfuse.errors import Faults, RunError
+from mmfuse.events import Watch, silent
 from mmfuse.formats.json_files import read_json
+from mmfuse.ingredients import code_of, files_digest
 from mmfuse.spec import Spec
 from mmfuse.toml import dump
 
 IDENTITY, DONE = "work.json", "done"
-LIBRARIES = ("mmfuse", "torch", "timm", "numpy")
-"""Other versions of these might give other numbers."""
 
 
 class Work:
@@ -76,9 +76,35 @@ class Work:
         """Whether a step was carried out to its end."""
         return (self._place(name) / DONE).is_file()
 
-    def done(self, name: str) -> None:
-        """Marks a step, once all its files are written."""
-        (self.step(name) / DONE).touch()
+    def done(self, name: str, beside: Sequence[str] = ()) -> None:
+        """Mark a step, once all its files are written, by the digest of each; those named `beside` do not belong to it.
+
+        Raises: RunError where the disk refuses.
+        """
+        folder = self.step(name)
+        try:
+            with whole_file(folder / DONE) as scratch:
+                digests = {word: digest for word, digest in _digests(folder).items() if word not in beside}
+                scratch.write_text(json.dumps(digests), encoding="utf-8")
+        except OSError as error:
+            found = f"cannot be written: {error.strerror or error}"
+            raise RunError(found, "room for what is done", "free space; then --resume goes on", str(folder)) from error
+
+    def found(self, name: str) -> Path:
+        """Return the folder of a step that is done, whose files are as they were written.
+
+        Raises: RunError naming each that is not.
+        """
+        folder, faults = self._place(name), Faults()
+        expected, mend = "what a step that is done wrote", f"remove {folder}: --resume then carries out this step anew"
+        written = read_json(folder / DONE, dict[str, str], expected=expected, mend=mend)
+        here = _digests(folder)
+        for word, digest in written.items():
+            if here.get(word) != digest:
+                found = "was changed since it was written" if word in here else "is missing"
+                faults.add(str(folder / word), found, "the content that was written", mend)
+        faults.raise_as(RunError)
+        return folder
 
     def remove(self) -> None:
         """When the run stands."""
@@ -113,11 +139,10 @@ class Work:
 
 
 def identity(
-    spec: Spec, cases: Cases, split: NDArray[Any], plugins: Sequence[PluginInfo], device: str
+    spec: Spec, cases: Cases, split: NDArray[Any], plugins: Sequence[PluginInfo], device: str, watch: Watch = silent
 ) -> dict[str, str]:
-    """What makes one training: {what it is called: its digest}."""
+    """Return what makes one training: {what it is called: its digest}. All files that it reads are looked through."""
     brought = sorted((plugin.name, plugin.version, plugin.sha256) for plugin in plugins if not plugin.failure)
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     table = hashlib.blake2b(np.ascontiguousarray(cases.targets).tobytes(), digest_size=16)
     for name in cases.table.names:
         table.update(f"{name}\x1e".encode())
@@ -126,9 +151,23 @@ def identity(
         "spec": _digest(dump(spec)),
         "table": table.hexdigest(),
         "split": _digest(json.dumps([str(word) for word in split])),
-        "set of versions": _digest(json.dumps([versions, brought])),
+        "set of versions": _digest(json.dumps([code_of(spec), brought])),
+        "content of images or weights": files_digest(spec, cases, watch),
         "device": device,
     }
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """{name: SHA-256} of the files of a step, its mark and what is just being written aside."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: file_digest(path) for name, path in names.items() if name != DONE and not path.name.startswith(".")}
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(text: str) -> str:

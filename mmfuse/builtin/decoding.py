@@ -23,7 +23,9 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
+    features,
 )
+from PIL import __version__ as pillow_version
 
 from mmfuse.builtin import tiff
 from mmfuse.builtin.checksums import verify_png, verify_tiff
@@ -63,6 +65,12 @@ _WITHOUT_REMARKS = (b"\xff\xd8", b"BM")
 """How JPEG and BMP begin."""
 _FEW_BITS = 14
 """Of 16; with fewer an image is at most a quarter as bright as it could be."""
+
+
+def libraries() -> list[str]:
+    """Return the versions of Pillow and of the libraries that decode for it; a system may bring its own of these."""
+    codecs = {name: features.version(name) for name in ("jpg", "zlib", "libtiff", "webp")}
+    return [f"pillow {pillow_version}", *(f"{name} {version or ''}" for name, version in codecs.items())]
 
 
 class UnreadableError(Exception):

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import mmfuse
 from mmfuse.commands.app import App
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mmfuse import Cases, Spec
+
 
 def take(app: App, out: Path) -> None:
     """Keep `out` to this command until it ends. Raises: RunError if another process works at it."""
     if not mmfuse.launched()[0]:  # of several processes that work together the first one holds it
         click.get_current_context().with_resource(mmfuse.taken(out, app.watch))
+
+
+def identity_of(app: App, spec: Spec, cases: Cases, split: NDArray, device: str) -> dict[str, str]:
+    """Return what makes this training, for the process that keeps its work; nothing for others."""
+    if mmfuse.launched()[0]:
+        return {}
+    return mmfuse.identity(spec, cases, split, app.catalog.plugins, str(mmfuse.choose_device(device)), app.watch)
 
 
 @contextmanager

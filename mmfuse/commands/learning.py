@@ -22,7 +22,7 @@ from mmfuse.commands.given import (
     load_spec,
     sets_option,
 )
-from mmfuse.commands.keeping import kept_work, take
+from mmfuse.commands.keeping import identity_of, kept_work, take
 from mmfuse.show import Screen, duration
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def train(
         app.screen.text(f"\ndry run: nothing was trained, {out} was not written")
         return
     began = time.perf_counter()
-    about = mmfuse.identity(pipeline.spec, table, split, app.catalog.plugins, device)
+    about = identity_of(app, pipeline.spec, table, split, device)
     with app.working(), kept_work(app, out, about, resume) as work:
         pipeline.fit(table, split, work=work)
         if mmfuse.launched()[0]:

@@ -11,7 +11,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, JointCommand
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, load_cases, load_spec, sets_option
-from mmfuse.commands.keeping import kept_work, take
+from mmfuse.commands.keeping import identity_of, kept_work, take
 from mmfuse.commands.learning import where
 from mmfuse.show import Screen, duration
 
@@ -61,7 +61,7 @@ def pretrain(
         app.screen.text(f"\ndry run: nothing was learnt, {out} was not written")
         return
     began = time.perf_counter()
-    about = mmfuse.identity(spec, table, split, app.catalog.plugins, device)
+    about = identity_of(app, spec, table, split, device)
     with app.working(), kept_work(app, out, about, resume) as work:
         pretraining.fit(table, split, work=work)
         if mmfuse.launched()[0]:

@@ -1,4 +1,10 @@
-"""The content of files as keys, remembered by path, size and time of change, so that a second look reads no file."""
+"""The content of files as keys, remembered by the state that a file is in, so that a second look reads no file.
+
+A state is path, inode, size, and the times of the last change of content (`mtime`) and of anything (`ctime`). A program
+may set the first of these times back, and a copy may have the same size; the second is the system's own, and a file
+that takes another's place by renaming has another inode. In doubt (it changed just before it was read) a file is read
+again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import os
 import sqlite3
 import stat
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,9 +31,30 @@ _BATCH = 512
 
 
 class _Seen(NamedTuple):
+    """One state of a file."""
+
     path: bytes
+    inode: int
     size: int
+    written: int
     changed: int
+
+    @property
+    def age(self) -> int:
+        """The nanoseconds since anything about it changed."""
+        return time.time_ns() - max(self.written, self.changed)
+
+
+class Content(NamedTuple):
+    """What a file held when it was looked at."""
+
+    key: str
+    """Of its content; empty where it is no file that can be read."""
+    seen: _Seen | None = None
+
+    def still_stands(self, path: Path) -> bool:
+        """Whether the file is in the state in which it had this content."""
+        return self.seen is not None and self.seen == _look(path)
 
 
 def content_key(data: bytes) -> str:
@@ -35,26 +63,33 @@ def content_key(data: bytes) -> str:
 
 
 def content_keys(paths: Sequence[Path], watch: Watch = silent, what: str = "files") -> list[str]:
-    """The content key of each file, in order; empty where it is no file that can be read (a device or pipe may have no
-    end). A file that changed is read anew."""
+    """Return the content key of each file, in order; empty where it is no file that can be read (a device or pipe may
+    have no end). A file that changed is read anew."""
+    found = contents(paths, watch, what)
+    return [found[path].key for path in paths]
+
+
+def contents(paths: Sequence[Path], watch: Watch = silent, what: str = "files") -> dict[Path, Content]:
+    """Return what each of these files holds now. A file that changed is read anew."""
     seen = {path: _look(path) for path in dict.fromkeys(paths)}
     there = {path: look for path, look in seen.items() if look is not None}
     memory = cache_root() / MEMORY
     with clearly(cache_root()):
         private_folder(cache_root())
         keys = _recall(memory, there)
+    found = {path: Content(keys[path], there[path]) if path in keys else Content("") for path in seen}
     unread = [path for path in there if path not in keys]
-    fresh: list[tuple[_Seen, str]] = []
-    for done, (path, look, key) in enumerate(in_threads(_read, unread), 1):
-        keys[path] = key
-        if key and look is not None:
-            fresh.append((look, key))
+    fresh: list[Content] = []
+    for done, (path, read, is_settled) in enumerate(in_threads(_read, unread), 1):
+        found[path] = read
+        if is_settled:
+            fresh.append(read)
         if done % _BATCH == 0 or done == len(unread):
             watch(Progress(f"looking through {what}", done, len(unread)))
             with clearly(cache_root()):
                 _remember(memory, fresh)
             fresh = []
-    return [keys.get(path, "") for path in paths]
+    return found
 
 
 def _look(path: Path) -> _Seen | None:
@@ -64,46 +99,60 @@ def _look(path: Path) -> _Seen | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return _Seen(os.fsencode(path.absolute()), status.st_size, status.st_mtime_ns)
+    name = os.fsencode(path.absolute())
+    # An inode may fill all 64 bits, SQLite's numbers have a sign.
+    return _Seen(name, status.st_ino & (2**63 - 1), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _read(path: Path) -> tuple[Path, _Seen | None, str]:
-    """Path, what may be remembered of the file, and its key."""
-    before, now = _look(path), time.time_ns()
+def _read(path: Path) -> tuple[Path, Content, bool]:
+    """Path, content (without its state where that changed while it was read), and whether that may be remembered."""
+    before = _look(path)
+    is_settled = before is not None and before.age > _SETTLED
     try:
         with path.open("rb") as file:
             key = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError:
-        return path, None, ""
-    settled = before is not None and before == _look(path) and now - before.changed > _SETTLED
-    return path, before if settled else None, key
+        return path, Content(""), False
+    still = before == _look(path)
+    return path, Content(key, before if still else None), still and is_settled
 
 
 def _recall(memory: Path, there: dict[Path, _Seen]) -> dict[Path, str]:
     try:
         _prepare(memory)
         with reading(memory) as database:
-            question = "SELECT key FROM files WHERE path = ? AND size = ? AND changed = ?"
-            found = {path: database.execute(question, look).fetchone() for path, look in there.items()}
+            question = (
+                "SELECT key, checksum FROM contents"
+                " WHERE path = ? AND inode = ? AND size = ? AND written = ? AND changed = ?"
+            )
+            found = {path: (look, database.execute(question, look).fetchone()) for path, look in there.items()}
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:  # only a memory: what is damaged is forgotten
         memory.unlink(missing_ok=True)
         _prepare(memory)
         return {}
-    return {path: row[0] for path, row in found.items() if row is not None}
+    return {
+        path: row[0] for path, (look, row) in found.items() if row is not None and row[1] == _checksum(look, row[0])
+    }
+
+
+def _checksum(look: _Seen, key: str) -> int:
+    """A bit that flips on the disk must not give a file another's content."""
+    return zlib.crc32(f"{tuple(look)} {key}".encode())
 
 
 def _prepare(memory: Path) -> None:
     with transaction(memory) as database:
+        database.execute("DROP TABLE IF EXISTS files")  # an older memory, which knew path, size and one time alone
         database.execute(
-            "CREATE TABLE IF NOT EXISTS files"
-            " (path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, key TEXT NOT NULL)"
+            "CREATE TABLE IF NOT EXISTS contents (path BLOB PRIMARY KEY, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+            " written INTEGER NOT NULL, changed INTEGER NOT NULL, key TEXT NOT NULL, checksum INTEGER NOT NULL)"
         )
 
 
-def _remember(memory: Path, fresh: Iterable[tuple[_Seen, str]]) -> None:
-    rows = [(*look, key) for look, key in fresh]
+def _remember(memory: Path, fresh: Iterable[Content]) -> None:
+    rows = [(*one.seen, one.key, _checksum(one.seen, one.key)) for one in fresh if one.seen is not None]
     if rows:
         with transaction(memory) as database:
-            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

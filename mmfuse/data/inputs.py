@@ -19,8 +19,8 @@ from mmfuse.attribution import attributed
 from mmfuse.data.aside import Index, positions, room
 from mmfuse.data.cache import Made, Store
 from mmfuse.data.cases import Cases
-from mmfuse.data.contents import content_key, content_keys
-from mmfuse.data.readers import fit_reader, gives_files, read_some, rows_apart
+from mmfuse.data.contents import content_key, contents
+from mmfuse.data.readers import decided_by, fit_reader, gives_files, read_some, rows_apart
 from mmfuse.data.rows import Rows
 from mmfuse.data.weighing import case_weights
 from mmfuse.data.workers import in_chunks, in_threads
@@ -220,7 +220,7 @@ def _from_rows(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
 def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     """A chunk of rows after the other: what is held for each is a slot and a key."""
     with attributed(reader, "`fingerprint`", f"modality {name}"):
-        store = Store("images", reader.fingerprint(), reader.shape, reader.dtype)
+        store = Store("images", decided_by(reader), reader.shape, reader.dtype)
     keys, slots, faults = room(len(rows), KEY), room(len(rows), np.int64, -1), Faults()
     unreadable: list[int] = []
     odd: dict[tuple[str, str], list[int]] = {}
@@ -264,9 +264,9 @@ class _Files:
             raise PartError(found, "one (or None) a row")
         paths = [path for path in files if path is not None]
         self.count = len(paths)
-        by_path = dict(zip(paths, content_keys(paths, watch, f"the files of {name}"), strict=True))
+        self._contents = contents(paths, watch, f"the files of {name}")
         # A file that cannot even be opened has no content to be kept under: the store asks for it each time, in vain.
-        self.keys = ["" if path is None else by_path[path] or _no_content(path) for path in files]
+        self.keys = ["" if path is None else self._contents[path].key or _no_content(path) for path in files]
         self._unreadable: set[str] = set()
         self.odd: dict[tuple[str, str], list[int]] = {}
         """Remark → positions of the files that are decoded anew."""
@@ -283,16 +283,22 @@ class _Files:
         for some, values, present in _decoded(self._name, self._reader, self._rows, positions, self._watch):
             read = [position for position, here in zip(some, present, strict=True) if here]
             self._unreadable.update(self.keys[position] for position in some if position not in read)
-            late = [position for position in read if self.keys[position].startswith(_NO_CONTENT)]
-            if late:
-                where = self._rows.where(late[0])
-                found = f"{self._files[late[0]]} came while files were read"
-                raise TableError(found, "files at rest", "run again", where)
             with attributed(self._reader, "`remarks`", f"modality {self._name}"):
                 for position, path in ((position, self._files[position]) for position in read):
                     for remark in self._reader.remarks(path) if path is not None else ():
                         self.odd.setdefault(remark, []).append(position)
+            for position in read:  # what was decoded must be what was given its key, or it would be kept for another
+                self._refuse_changed(position)
             yield read, values if present.all() else values[present]
+
+    def _refuse_changed(self, position: int) -> None:
+        """Raises: TableError where a file is not what it was when its content was looked at."""
+        path = self._files[position]
+        assert path is not None
+        if not self._contents[path].still_stands(path):
+            came = self.keys[position].startswith(_NO_CONTENT)
+            found = f"{path} {'came' if came else 'changed'} while files were read"
+            raise TableError(found, "files at rest", "run again", self._rows.where(position))
 
 
 def _no_content(path: Path) -> str:

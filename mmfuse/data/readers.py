@@ -3,16 +3,19 @@ fails the part, the row and the file are named."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.attribution import attributed, in_short, named_part, passes
+from mmfuse.data.contents import content_key
 from mmfuse.data.rows import Rows
 from mmfuse.errors import Faults, PartError, PartFailedError, TableError
 from mmfuse.labels import Ints
 from mmfuse.parts import Modality, Reader
+from mmfuse.versions import code_digest
 
 Array = NDArray[Any]
 Found = tuple[Array, NDArray[np.bool_]]
@@ -123,3 +126,19 @@ def _checked(name: str, reader: Reader, rows: Rows, index: Ints, found: Found) -
             rows.where(int(index[np.argmax(bad)])),
         )
     return values, present
+
+
+def decided_by(reader: Reader) -> str:
+    """Return all that decides what a reader makes of a file: what it says itself (its fields, where it says nothing),
+    and its code. Empty where it reads no files: what it reads is then known by the values themselves."""
+    if type(reader).files is Reader.files:
+        return ""
+    own = reader.fingerprint() or repr(
+        [(field.name, _field_told(getattr(reader, field.name))) for field in fields(reader)]
+    )
+    kind: type = type(reader)
+    return f"{own} {code_digest(kind)}"
+
+
+def _field_told(value: Any) -> object:  # noqa: ANN401  # whatever a reader has learnt
+    return (value.dtype.str, value.shape, content_key(value.tobytes())) if isinstance(value, np.ndarray) else value

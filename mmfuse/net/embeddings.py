@@ -7,7 +7,6 @@ vectors may cross to second stages.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from mmfuse.attribution import attributed
 from mmfuse.data.aside import room
 from mmfuse.data.cache import Store, get_together
 from mmfuse.data.inputs import Block
+from mmfuse.data.readers import decided_by
 from mmfuse.events import Meter, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
@@ -30,13 +30,14 @@ from mmfuse.net.sights import Sight
 from mmfuse.net.weights import content_hash
 from mmfuse.net.working import answering_batch, answers, fitting_threads
 from mmfuse.parts import Encoder, FlowShape, Reader
+from mmfuse.versions import code_digest, core_digest, library_versions
 
 if TYPE_CHECKING:
     from mmfuse.net.features import Features
 
 Array = NDArray[Any]
 
-LIBRARIES = ("mmfuse", "torch", "timm")
+LIBRARIES = ("mmfuse", "torch", "torchvision", "timm", "kornia", "numpy")
 """Whose versions part one cache from another."""
 
 
@@ -143,9 +144,8 @@ def _device(module: nn.Module) -> torch.device:
 
 
 def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, precision: str, what: str) -> str:
-    """All that decides a feature beside the file's content. A plugin's code has no version that could be trusted while
-    it is being written, so the encoder's answer to one fixed input is part of it."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    """All that decides a feature beside the file's content: code of encoder, reader and augmentations, versions,
+    weights, and the encoder's answer to one fixed input."""
     rng = np.random.default_rng(0)
     probe = torch.from_numpy(rng.random((1, *reader.shape), dtype=np.float32))
     device = _device(module)
@@ -158,14 +158,15 @@ def _fingerprint(module: nn.Module, part: Encoder, reader: Reader, sight: str, p
         answer = levels_of(as_features(module(probe.to(device))))
     about = {
         "encoder": [type(part).__module__, type(part).__qualname__, part.model_dump(mode="json")],
+        "code": [code_digest(type(part)), core_digest()],
         "weights": content_hash(module),
         "answer": {level: _summary(tensor.float().cpu().numpy()) for level, tensor in answer.items()},
-        "reader": reader.fingerprint(),
+        "reader": decided_by(reader),
         "shape": list(reader.shape),
         "sight": sight,
         "precision": precision,
         "device": device.type,
-        "versions": versions,
+        "versions": library_versions(LIBRARIES),
     }
     return json.dumps(about, sort_keys=True)
 

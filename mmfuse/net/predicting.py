@@ -186,7 +186,7 @@ def _write_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, member: Membe
     try:
         FittedNetwork(spec, wiring, {job.name: member}).save(place)
         save_arrays(place / SPOKEN, given)
-        work.done(job.name)
+        work.done(job.name, beside=(CHECKPOINT,))
     except OSError as error:
         found = f"cannot be written: {error.strerror or error}"
         raise RunError(found, "room for what is done", "free space; then --resume goes on", str(place)) from error
@@ -194,7 +194,7 @@ def _write_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, member: Membe
 
 
 def _read_done(work: Work, job: _Job, spec: Spec, wiring: Wiring, device: str) -> tuple[Member, RawScores]:
-    place = work.step(job.name)
+    place = work.found(job.name)
     member = FittedNetwork.load(place, spec, wiring, device).members[job.name]
     mend = f"remove {place}: this network is then trained anew"
     with Npz(place / SPOKEN, expected="scores of the network", mend=mend) as file:

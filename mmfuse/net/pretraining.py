@@ -153,7 +153,7 @@ def pretrain_network(
         step = f"pretext {name}"
         watch(StepStarted(step, number, len(lines)))
         if work is not None and step in done:
-            load_all(network, read_tensors(work.step(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
+            load_all(network, read_tensors(work.found(step) / WEIGHTS), str(work.folder), f"remove {work.folder}")
             trained, seconds = _of_all_epochs(_section(spec.plan.training, line)), 0.0
         else:
             objective = objectives[name]
@@ -213,7 +213,7 @@ def _step(
         trained = learn(lesson, course)
     if work is not None and place is not None and joined()[0] == 0:
         write_tensors(network, place / WEIGHTS)
-        work.done(step)
+        work.done(step, beside=(CHECKPOINT,))
         course.checkpoint.remove()
     return trained, time.perf_counter() - began
 

@@ -20,6 +20,7 @@ from mmfuse.data.workers import in_chunks
 from mmfuse.net.augmenting import built, changed, drawn
 from mmfuse.net.views import DRAWS, IDENTITY, VIEWS
 from mmfuse.seeds import derive
+from mmfuse.versions import code_digest
 from mmfuse.wiring import Wiring
 
 Positions = NDArray[np.integer]
@@ -70,7 +71,7 @@ class FixedDraws(Sight):
         whose = ["" if line.tied else modality for _, line in lines]
         self._names = [(i, line.part.name, who) for (i, line), who in zip(lines, whose, strict=True)]
         about = [
-            [i, type(line.part).__module__, line.part.name, line.part.model_dump(mode="json"), *filter(None, [who])]
+            [i, line.part.name, line.part.model_dump(mode="json"), code_digest(type(line.part)), *filter(None, [who])]
             for (i, line), who in zip(lines, whose, strict=True)
         ]
         self._about = json.dumps(about, sort_keys=True)
@@ -82,7 +83,7 @@ class FixedDraws(Sight):
 
     @property
     def fingerprint(self) -> str:
-        """The augmentations in order."""
+        """The augmentations in order, their knobs and code."""
         return f"{DRAWS} {self._about}"
 
     def keys(self, contents: NDArray[np.bytes_]) -> NDArray[np.bytes_]:

@@ -68,11 +68,21 @@ class RayWorkers:
         finally:
             ray.shutdown()
 
+    @property
+    def device(self) -> str:
+        """What a task learns on: Ray shows it a GPU where there is one for it, and else none."""
+        return "cuda" if self._chips() else "cpu"
+
+    def _chips(self) -> float:
+        import ray
+
+        return float(ray.cluster_resources().get("GPU", 0)) if self._device != "cpu" else 0.0
+
     def fit(self, fits: Sequence[Fit], folder: Path, watch: Watch) -> dict[str, str]:
         """Carries them out; why those that failed did, by key."""
         import ray
 
-        chips = ray.cluster_resources().get("GPU", 0) if self._device != "cpu" else 0
+        chips = self._chips()
         task = ray.remote(num_cpus=1, num_gpus=min(chips, 1), max_retries=TRIES - 1)(_elsewhere)
         # One copy of a table for all tasks: only a few controls have another one.
         sent = {id(fit.cases.table): ray.put(fit.cases.table) for fit in fits}

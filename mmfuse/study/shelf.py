@@ -1,18 +1,18 @@
 """What was fitted, each under the hash of all that decides it, so that a second comparison runs only what is new.
 
-The key holds the complete spec, the cells that it reads, the content of the files they name, the split, and who brought
-the parts. Scores alone are kept; images and frozen features are shared by the caches.
+The key holds the complete spec, the cells that it reads, the content of the files they name, the split, who brought the
+parts, their code, the versions of the libraries and the device: old and new scores never stand in one comparison.
+Scores alone are kept; images and frozen features are shared by the caches.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,13 +21,12 @@ import numpy as np
 from mmfuse.building import tree
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
-from mmfuse.data.contents import content_keys
 from mmfuse.data.locks import alone
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, PartError, PartFailedError, RunError, SpecError, TableError
 from mmfuse.events import Watch
-from mmfuse.knobs import Part
+from mmfuse.ingredients import code_of, files_digest, parts_in
 from mmfuse.pipeline import Pipeline
 from mmfuse.spec import Spec
 from mmfuse.study.designs import Split
@@ -36,7 +35,7 @@ from mmfuse.work import Work, identity
 
 VARIANTS = "variants"
 SCORES = "scores.npz"
-FORMAT = 1
+FORMAT = 2
 """Of a key; another one is another key."""
 
 
@@ -69,6 +68,10 @@ def in_words(error: Exception) -> str:
 
 class Workers(Protocol):
     """Whoever carries fits out elsewhere, many at once (`elsewhere`)."""
+
+    @property
+    def device(self) -> str:
+        """What they learn on."""
 
     def fit(self, fits: Sequence[Fit], folder: Path, watch: Watch) -> dict[str, str]:
         """Carries them out; their scores then stand in the study's folder. Gives why those that failed did, by key."""
@@ -133,18 +136,16 @@ class Shelf:
             "format": FORMAT,
             "spec": spec_digest(tree(spec.card) | tree(spec.plan)),
             "made_by": self._makers(spec),
+            "code": code_of(spec),
+            "device": self._where(spec),
         }
         given.update(json.dumps(about, sort_keys=True).encode())
         for array in (cases.ids, cases.groups, cases.targets, split.astype(str)):
             given.update(repr((array.shape, array.tolist())).encode())
-        rows = cases.rows()
         for modality in spec.card.modalities.values():
             for column in modality.columns:
                 given.update(repr(cases.table[column].tolist()).encode())
-                if modality.is_image:
-                    paths = [path for path in rows.apart([column])[0].paths(column) if path is not None]
-                    given.update(repr(content_keys(paths)).encode())
-        given.update(repr(content_keys(sorted(_files(spec, cases.root)))).encode())
+        given.update(files_digest(spec, cases, self._watch).encode())
         return given.hexdigest()[:32]
 
     def _makers(self, spec: Spec) -> list[list[str]]:
@@ -153,7 +154,18 @@ class Shelf:
         origins = {entry.origin for entry in self._catalog.entries if entry.part in kinds}
         made = {(plugin.name, plugin.version, plugin.sha256) for plugin in self._catalog.plugins
                 if plugin.origin in origins}  # fmt: skip
-        return [["mmfuse", importlib.metadata.version("mmfuse")], *map(list, sorted(made))]
+        return list(map(list, sorted(made)))
+
+    def _where(self, spec: Spec) -> str:
+        """The device that a network of this spec learns on; numbers of another one are others in the last digits."""
+        if spec.plan.network == "":
+            return ""
+        if self._workers is not None:
+            return self._workers.device
+        from mmfuse.net.devices import choose_device, hardware
+
+        chosen = choose_device(self._device).type
+        return chosen if chosen == "cpu" else f"{chosen} {', '.join(hardware().cuda)}"
 
 
 def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watch) -> None:
@@ -161,7 +173,9 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
     at it."""
     began, place = time.perf_counter(), folder / VARIANTS / fit.key
     pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch)
-    about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, device)
+    from mmfuse.net.devices import choose_device
+
+    about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, str(choose_device(device)), watch)
     with alone(place.with_name(f".{fit.key}.lock")) as is_alone:
         work = _half_done(place, about) if is_alone else None
         try:
@@ -223,33 +237,3 @@ def aligned(scores: ScoreTable, source: str, ids: np.ndarray) -> np.ndarray:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise RunError(f"speaks of other cases: none is called {', '.join(absent[:5])}{more}", "the cases of the study")
     return scores.probabilities(source)[[row[name] for name in ids.tolist()]]
-
-
-def parts_in(value: Any) -> Iterator[Part]:  # noqa: ANN401  # a spec, or whatever a knob holds
-    """Every part of a spec, at any depth."""
-    if isinstance(value, Part):
-        yield value
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    if isinstance(value, Spec | Part) or type(value).__module__ == Spec.__module__:
-        inner = [knob for _, knob in value]
-    for item in inner:
-        yield from parts_in(item)
-
-
-def _files(spec: Spec, root: Path) -> set[Path]:
-    """Files that the spec's own words name: weights, vectors; of a run, its manifest."""
-    words: set[str] = set()
-    for part in parts_in(spec):
-        words.update(value for _, value in part if isinstance(value, str))
-    if spec.plan.network != "":
-        words.update(line.weights.partition("#")[0] for line in spec.plan.network.encoders.values())
-        words.add(spec.plan.network.weights)
-    near = {place for word in words if word for place in (root / word, Path(word), Path(word) / "manifest.json")}
-    return {place.absolute() for place in near if _is_file(place)}
-
-
-def _is_file(place: Path) -> bool:
-    try:
-        return place.is_file()
-    except (OSError, ValueError):  # a word that could be no path
-        return False

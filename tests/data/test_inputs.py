@@ -130,7 +130,8 @@ def test_each_case_gets_its_file_and_each_content_is_decoded_once(tmp_path):
     assert block.take([0, 1]).flags.c_contiguous
 
 
-def test_a_second_look_decodes_nothing(tmp_path):
+def test_a_second_look_decodes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmfuse.data.contents._SETTLED", 0)
     write(tmp_path, a=1, b=2)
     cases = cases_of(tmp_path, {"path": ["b", "a"]})
     first = read(NumberReader(), cases)
@@ -140,6 +141,23 @@ def test_a_second_look_decodes_nothing(tmp_path):
     assert OPENED == events == []
     assert (second.take(slice(None)) == first.take(slice(None))).all()
     assert (second.keys == first.keys).all()
+
+
+def test_a_file_that_changes_between_its_key_and_its_pixels_is_refused(tmp_path):
+    """What is decoded is kept under the content that was looked at; it must be that content."""
+    write(tmp_path, a=1)
+    cases = cases_of(tmp_path, {"path": ["a"]})
+
+    class Swapping(NumberReader):
+        def read(self, rows):
+            (tmp_path / "new").write_text("2")
+            (tmp_path / "new").replace(tmp_path / "a")
+            return super().read(rows)
+
+    with pytest.raises(TableError, match="a changed while files were read"):
+        read(Swapping(), cases)
+    write(tmp_path, a=1)
+    assert read(NumberReader(), cases).take([0]).max() == 1
 
 
 def test_a_changed_file_or_fingerprint_is_decoded_anew(tmp_path):

@@ -6,9 +6,6 @@ A case may hold several images, in columns of their own or in one cell: `apart` 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
-import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError, attributed
+from mmfuse import Faults, Learnt, PartError, Reader, RunError, Step, TableError, attributed, code_digest
 
 if TYPE_CHECKING:
     from mmfuse import Rows
@@ -137,13 +134,13 @@ class ImageReader(Reader):
             return ()
 
     def fingerprint(self) -> str:
-        from mmfuse.builtin import checksums, decoding, tiff
+        """All that decides the pixels beside the file and the code of this package: with steps, their own code."""
+        from mmfuse.builtin.decoding import libraries
 
-        made_by = [_source(module) for module in (decoding, checksums, tiff)]
         about = {
             "size": [self.height, self.width, self.aspect, self.resize],
-            "steps": [[_told(step), _source(type(step))] for step in self.steps],
-            "decoder": [*made_by, importlib.metadata.version("pillow"), self._draft_side],
+            "steps": [[_told(step), code_digest(type(step))] for step in self.steps],
+            "decoder": [libraries(), self.max_pixels, self._draft_side],
         }
         return json.dumps(about, sort_keys=True)
 
@@ -199,12 +196,3 @@ def _stepped(steps: tuple[Step, ...], pixels: NDArray[np.uint8], where: str, fau
 
 def _told(step: Step) -> str:
     return f"{step.name} {step.model_dump_json()}"
-
-
-def _source(thing: Any) -> str:  # noqa: ANN401  # a module or a class
-    """A digest of the module's text: whoever changes how pixels are made gets new ones, without counting versions."""
-    try:
-        text = inspect.getsource(inspect.getmodule(thing) or thing)
-    except (OSError, TypeError):  # made at a prompt, or shipped without its source
-        return ""
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
