@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _DOOR = {
     "mmfuse.errors": (
         "Fault", "Faults", "MmfuseError", "PartError", "PartFailedError", "PluginError", "RunError", "SpecError",
-        "TableError", "nearest",
+        "TableError", "nearest", "visible",
     ),
     "mmfuse.attribution": ("attributed", "named_part"),
     "mmfuse.formats.npz_files": ("Npz",),
@@ -51,6 +51,7 @@ _DOOR = {
     "mmfuse.data.locks": ("taken",),
     "mmfuse.data.parquet": ("open_parquet",),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
+    "mmfuse.data.formulas": ("guarded",),
     "mmfuse.data.rows": ("Rows",),
     "mmfuse.data.cases": ("Cases",),
     "mmfuse.data.splits": ("assign", "fold_numbers"),

@@ -63,7 +63,10 @@ class Program(click.Group):
         except KeyboardInterrupt:
             click.echo(app.interrupted, err=True)
             ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit):
+        except click.ClickException as error:
+            error.message = mmfuse.visible(error.message, lines=True)  # type: ignore[misc]  # which click then shows
+            raise
+        except click.exceptions.Exit:
             raise
         except Exception as error:
             message = refusal(error)
@@ -71,7 +74,7 @@ class Program(click.Group):
                 raise
             if app.traceback:
                 click.echo(traceback.format_exc(), err=True)
-            click.echo(message, err=True)
+            click.echo(mmfuse.visible(message, lines=True), err=True)
             ctx.exit(1)
 
 

@@ -6,9 +6,35 @@ All faults of one look come at once: collect them in `Faults`, then `raise_as` t
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+
+_BREAKS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+"""What begins a new line or leaves room, but for the blank."""
+_UNSEEN = re.compile(
+    "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""What moves a cursor, colours a terminal or turns the direction of text."""
+
+
+def visible(text: str, lines: bool = False) -> str:
+    """Return text that may be shown: control characters of a stranger's cells and file names are written out (`\\x1b`),
+    breaks become blanks; with `lines` line ends stay.
+
+    It is the one place where that is done: faults, findings and the command line's screen pass here.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if lines:
+        return "\n".join(visible(line) for line in text.split("\n"))
+    return _UNSEEN.sub(_written_out, _BREAKS.sub(" ", text))
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 @dataclass(frozen=True)
@@ -26,7 +52,7 @@ class Fault:
             lines.append(f"  expected: {self.expected}")
         if self.mend:
             lines.append(f"  mend: {self.mend}")
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
 
 class MmfuseError(Exception):

@@ -46,7 +46,7 @@ def cell(value: Cell) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
     # a class name from a stranger's table must not move the cursor of this terminal
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", str(value))
+    return mmfuse.visible(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", str(value)))
 
 
 def duration(seconds: float) -> str:
@@ -78,8 +78,11 @@ def plain(value: Any) -> Any:  # noqa: ANN401  # JSON holds any value
 
 
 def as_json(value: Any, indent: int | None = 2) -> str:  # noqa: ANN401
-    """JSON text of `plain(value)`."""
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False)
+    """JSON text of `plain(value)`; signs that would turn or colour a terminal's text are escaped."""
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=False)
+    return re.sub(
+        "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]", lambda one: f"\\u{ord(one[0]):04x}", text
+    )
 
 
 @dataclass(frozen=True)
@@ -106,18 +109,19 @@ class Screen:
         return Console(file=self.stream, highlight=False, markup=False, emoji=False)
 
     def text(self, text: str = "") -> None:
-        click.echo(text, file=self.stream)
+        """Lines of text."""
+        click.echo(mmfuse.visible(text, lines=True), file=self.stream)
 
     def heading(self, text: str) -> None:
         """A title with an empty line above."""
-        click.echo("\n" + click.style(text, bold=True), file=self.stream)
+        click.echo("\n" + click.style(mmfuse.visible(text), bold=True), file=self.stream)
 
     def json(self, value: Any) -> None:  # noqa: ANN401
         self.text(as_json(value))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
         """One line a row; columns that hold numbers alone stand to the right."""
-        rows = [tuple(row) for row in rows]
+        columns, rows = [cell(name) for name in columns], [tuple(row) for row in rows]
         right = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
         words = [[cell(value) for value in row] for row in rows]
         if self.is_terminal:
@@ -145,10 +149,10 @@ class Screen:
 
         def grow(tree: Tree, branches: tuple[Branch, ...]) -> Tree:
             for branch in branches:
-                grow(tree.add(branch.text), branch.branches)
+                grow(tree.add(mmfuse.visible(branch.text)), branch.branches)
             return tree
 
-        self._console().print(grow(Tree(root.text), root.branches))
+        self._console().print(grow(Tree(mmfuse.visible(root.text)), root.branches))
 
 
 def _is_numeric(values: Sequence[Cell]) -> bool:
@@ -208,7 +212,7 @@ class Lines(Quiet):
     """One line a step, an epoch and a finished piece of work, for logs and pipes."""
 
     def __call__(self, event: Event) -> None:
-        line = _sentence(event)
+        line = mmfuse.visible(_sentence(event))
         if line:
             click.echo(line, file=self.stream)
 
@@ -260,6 +264,7 @@ class LiveBars(Quiet):
                 self._say(_sentence(event))
 
     def _move(self, key: str, text: str, done: int, total: int, figures: str = "") -> None:
+        text = mmfuse.visible(text)
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(text, total=total, figures=figures)
         self.bars.update(self.tasks[key], description=text, completed=done, total=total, figures=figures)
@@ -270,7 +275,7 @@ class LiveBars(Quiet):
 
     def _say(self, line: str) -> None:
         if line:
-            self.bars.console.print(line)
+            self.bars.console.print(mmfuse.visible(line))
 
 
 WATCHERS: Mapping[str, Callable[[TextIO], Quiet]] = {"rich": Lines, "quiet": Quiet, "json": JsonLines}
@@ -278,7 +283,7 @@ WATCHERS: Mapping[str, Callable[[TextIO], Quiet]] = {"rich": Lines, "quiet": Qui
 
 
 def notice(event: Notice) -> str:
-    return f"{'warning' if event.level == 'warning' else 'note'}: {event.text}"
+    return mmfuse.visible(f"{'warning' if event.level == 'warning' else 'note'}: {event.text}")
 
 
 def _sentence(event: Event) -> str:

@@ -16,6 +16,7 @@ from mmfuse.commands.given import (
     card_of,
     card_option,
     device_option,
+    export,
     load_cases,
     load_spec,
     new_cases,
@@ -130,7 +131,7 @@ def write(out: Path, cases: Cases, features: Features) -> None:
         write_arrays(out, arrays)
         return
     numbers = {f"{m}:{index}": values for m, vectors in spread.items() for index, values in enumerate(vectors.T)}
-    mmfuse.Table.of({cases.card.cases.id: cases.ids.tolist(), **numbers}).write(out, numeric=numbers)
+    export(mmfuse.Table.of({cases.card.cases.id: cases.ids.tolist(), **numbers}), out, numbers)
 
 
 def write_arrays(out: Path, arrays: dict[str, Any]) -> None:

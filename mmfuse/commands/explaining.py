@@ -17,7 +17,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.drawing import about, bars_of, curve_of, matrix_of, picture_of, safe_names
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, safe
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def write_folder(out: Path, explanations: Sequence[Explanation], labels: Labels)
     rows = [row for explanation in explanations for row in points(explanation)]
     if rows:
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([POINTS, *rows])
+        table = safe(mmfuse.Table.of(dict(zip(POINTS, zip(*rows, strict=True), strict=True))))
+        csv.writer(text, lineterminator="\n").writerows([POINTS, *zip(*table.columns.values(), strict=True)])
         _private_file(out / "deletion.csv", text.getvalue().encode())
     _private_file(out / FILES, (as_json(told) + "\n").encode())
     return told

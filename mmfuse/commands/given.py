@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 import mmfuse
 
 if TYPE_CHECKING:
-    from mmfuse import Card, Cases, Catalog, Spec
+    from mmfuse import Card, Cases, Catalog, Spec, Table
     from mmfuse.commands.app import App
 
 FILE = click.Path(path_type=Path)
@@ -95,6 +96,17 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with mmfuse.whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def export(table: Table, out: Path, numeric: Iterable[str] = ()) -> None:
+    """Writes a table for people: in CSV no cell is a formula, unless MMFUSE_FORMULAS=keep."""
+    numeric = frozenset(numeric)
+    (safe(table, numeric) if out.suffix.lower() == ".csv" else table).write(out, numeric)
+
+
+def safe(table: Table, numeric: Iterable[str] = ()) -> Table:
+    """A table whose cells no spreadsheet takes for formulas, unless MMFUSE_FORMULAS=keep."""
+    return table if os.environ.get("MMFUSE_FORMULAS") == "keep" else mmfuse.guarded(table, numeric)
 
 
 def refuse_output(out: Path, suffixes: Sequence[str] = (".csv", ".parquet")) -> None:

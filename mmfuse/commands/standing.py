@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmfuse
+from mmfuse.commands.given import export
 from mmfuse.show import Cell, Screen
 
 SHOWN = {
@@ -139,9 +140,9 @@ def write_tables(folder: Path, judged: mmfuse.Judgement) -> None:
         figures[f"{judged.metric} {end}"] = [
             _number(getattr(line.interval, end) if line.interval else None) for line in judged.lines
         ]
-    mmfuse.Table.of(figures).write(folder / "comparison.csv")
+    export(mmfuse.Table.of(figures), folder / "comparison.csv")
     contests = judged.contests
-    mmfuse.Table.of(
+    differences = mmfuse.Table.of(
         {
             "name": [contest.one for contest in contests],
             "minus": [contest.other for contest in contests],
@@ -156,7 +157,8 @@ def write_tables(folder: Path, judged: mmfuse.Judgement) -> None:
             "verdict": [said(contest) for contest in contests],
             "covers": [contest.difference.covers for contest in contests],
         }
-    ).write(folder / "differences.csv")
+    )
+    export(differences, folder / "differences.csv")
 
 
 def _number(value: float | None) -> str | None:

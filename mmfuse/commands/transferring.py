@@ -16,7 +16,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App
-from mmfuse.commands.given import FILE, card_of
+from mmfuse.commands.given import FILE, card_of, export
 from mmfuse.commands.standing import MEANT, said, show_study, write_tables
 from mmfuse.show import Cell, as_json
 
@@ -272,8 +272,8 @@ def _write(
         for name in names:
             cells = [part[name] if name in part else [None] * len(part) for _, part in parts]
             columns[name] = [cell for column in cells for cell in column]
-        mmfuse.Table.of(columns).write(result.folder / target)
-    mmfuse.Table.of(_columns(shifts)).write(result.folder / "shifts.csv")
+        export(mmfuse.Table.of(columns), result.folder / target)
+    export(mmfuse.Table.of(_columns(shifts)), result.folder / "shifts.csv")
     about = {
         "metric": next(iter(judged.values())).metric,
         "pairs": [{"learnt on": pair.train, "tested on": pair.test, **asdict(one)} for pair, one in judged.items()],

@@ -15,7 +15,16 @@ import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.figures import METRICS, NONE, as_tree, show_figures
 from mmfuse.commands.further import TOGETHER
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_input, refuse_output, write_text
+from mmfuse.commands.given import (
+    FILE,
+    card_option,
+    device_option,
+    export,
+    new_cases,
+    refuse_input,
+    refuse_output,
+    write_text,
+)
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
@@ -44,7 +53,7 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     mmfuse.name_faults(table.card, pipeline.spec.plan.prediction.operating_points).raise_as(mmfuse.SpecError)
     with app.working():
         predictions = prediction_table(pipeline, table)
-        predictions.write(out, numeric=table.labels.column_names)
+        export(predictions, out, table.labels.column_names)
     silent = sum(word is None for word in predictions[table.labels.names[0]])
     flagged = sum(word is not None for word in predictions["flags"])
     app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")

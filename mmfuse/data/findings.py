@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mmfuse.errors import visible
+
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 
@@ -24,4 +26,4 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.text}" + (f"\n  mend: {self.mend}" if self.mend else "")
+        return visible(f"{place}{self.text}") + (f"\n  mend: {visible(self.mend)}" if self.mend else "")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
+from mmfuse.data.formulas import unguarded
 from mmfuse.data.table import Table, canonical, read_table
 from mmfuse.data.words import listed, named
 from mmfuse.decide.scores import ScoreTable, log_scores
@@ -43,7 +44,7 @@ def read_outside(path: str | Path, name: str, cases: Cases, held: NDArray[np.str
     """
     path = Path(path)
     name_faults(cases.card).raise_as(SpecError)
-    table = _from_npz(path) if path.suffix.lower() == ".npz" else read_table(path)
+    table = _from_npz(path) if path.suffix.lower() == ".npz" else unguarded(read_table(path))
     faults = Faults()
     column = next((word for word in (cases.card.cases.id, *ID_WORDS) if word in table), "")
     if not column:
