@@ -264,7 +264,7 @@ class LiveBars(Quiet):
                 self._say(_sentence(event))
 
     def _move(self, key: str, text: str, done: int, total: int, figures: str = "") -> None:
-        text = mmfuse.visible(text)
+        text, figures = mmfuse.visible(text), mmfuse.visible(figures)
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(text, total=total, figures=figures)
         self.bars.update(self.tasks[key], description=text, completed=done, total=total, figures=figures)
