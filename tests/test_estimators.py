@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import operator
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.datasets import dump_svmlight_file
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from mmfuse import PartError, RunError
@@ -31,11 +43,15 @@ def test_round_trip(tmp_path):
         np.testing.assert_array_equal(again.decision_function(x), fitted.decision_function(x))
 
 
-def test_untrusted_types_are_named():
-    assert untrusted(["sklearn.svm.SVC", "numpy.int64", "os.system", "sklearnx.Fake", "my.Kind"], ["my.Kind"]) == [
-        "os.system",
-        "sklearnx.Fake",
-    ]
+def test_trusted_are_the_classes_of_a_closed_list_and_those_that_a_part_names():
+    """No package by its name, no function; what is under another module than the one that defines it is another."""
+    good = ["sklearn.svm._classes.SVC", "numpy.int64", "my.Kind"]
+    bad = ["numpy.save", "os.system", "sklearn.datasets._svmlight_format_io.dump_svmlight_file", "sklearn.svm.SVC",
+           "sklearn.preprocessing._function_transformer.FunctionTransformer", "sklearnx.Fake"]  # fmt: skip
+    assert untrusted(good + bad, ["my.Kind"]) == sorted(bad)
+    assert untrusted(["os.system", f"{__name__}.data"], ["os.system", f"{__name__}.data"]) == [
+        "os.system", f"{__name__}.data",
+    ]  # fmt: skip
 
 
 def test_a_foreign_type_is_refused_unless_its_part_trusts_it(tmp_path):
@@ -75,3 +91,108 @@ def test_a_broken_file_is_named(tmp_path, keep):
         load(path)
     with pytest.raises(RunError, match=r"absent\.skops"):
         load(tmp_path / "absent.skops")
+
+
+def written(path, estimator):
+    """A file of skops as a stranger would make it."""
+    import skops.io
+
+    skops.io.dump(estimator, path)
+    return path
+
+
+def test_a_strangers_file_cannot_call_a_function_of_a_trusted_package(tmp_path):
+    """The marker is what the function would write when the estimator is asked; it would, as the last lines show."""
+    import skops.io
+
+    x, y = data()
+    marker = tmp_path / "marker"
+    calls = FunctionTransformer(dump_svmlight_file, kw_args={"y": np.zeros(60), "f": str(marker)})
+    fitted = make_pipeline(FunctionTransformer(), LogisticRegression()).fit(x, y)
+    fitted.steps[0] = ("functiontransformer", calls)
+    path = written(tmp_path / "stranger.skops", fitted)
+    with pytest.raises(RunError, match="dump_svmlight_file as a FunctionNode"):
+        load(path)
+    with pytest.raises(RunError, match="dump_svmlight_file"):
+        load(path, ("sklearn.datasets._svmlight_format_io.dump_svmlight_file",))
+    assert not marker.exists()
+    made = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
+    with pytest.raises(ValueError, match=r"NoneType|array"):
+        made.predict_proba(x)
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: SVC(kernel=np.dot),
+        lambda path: KNeighborsClassifier(metric=np.subtract),  # skops itself trusts all of NumPy's ufuncs
+        lambda path: make_pipeline(FunctionTransformer(functools.partial(np.save, path)), SVC()),
+        lambda path: make_pipeline(FunctionTransformer(np.ones(3).tofile), SVC()),
+        lambda path: make_pipeline(FunctionTransformer(operator.attrgetter("x")), SVC()),
+        lambda path: OneHotEncoder(dtype=np.memmap),
+        lambda path: FunctionTransformer(),
+    ],
+    ids=["function", "ufunc", "partial", "method", "getter", "class", "caller"],
+)
+def test_functions_methods_and_other_classes_are_refused_wherever_they_stand(make, tmp_path):
+    with pytest.raises(RunError, match="not trusted"):
+        load(written(tmp_path / "e.skops", make(str(tmp_path / "marker"))))
+    assert [path.name for path in tmp_path.iterdir()] == ["e.skops"]
+
+
+def test_a_schema_that_hides_what_it_names_is_refused(tmp_path):
+    """Nodes without a loader, of an unknown one, of an old protocol, and keys that are no words."""
+    x, y = data()
+    path = tmp_path / "e.skops"
+    save(LogisticRegression().fit(x, y), path)
+    schema = schema_of(path)
+    for change in (
+        {"protocol": 1}, {"protocol": True},
+        {"__loader__": "MethodNode"}, {"__loader__": {"a": 1}}, {"__loader__": None},
+        {"__module__": "os", "__class__": "system"}, {"content": {"__loader__": {"__class__": "system"}}},
+    ):  # fmt: skip
+        rewritten(path, {**schema, **change})
+        with pytest.raises(RunError, match="not trusted"):
+            load(path)
+
+
+def schema_of(path):
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("schema.json"))
+
+
+def rewritten(path, schema):
+    with zipfile.ZipFile(path) as archive:
+        others = {name: archive.read(name) for name in archive.namelist() if name != "schema.json"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in others.items():
+            archive.writestr(name, content)
+        archive.writestr("schema.json", json.dumps(schema))
+
+
+def test_equal_fits_are_equal_files(tmp_path):
+    """Also a second later and in another process, where addresses and the order of sets differ."""
+    script = (
+        "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\nimport test_estimators as t\n"
+        "from mmfuse.estimators import save\n"
+        "for n, e in enumerate(t.several()): save(e.fit(*t.data()), Path(sys.argv[1]) / str(n))\n"
+    )
+    for seed in ("1", "2"):
+        (tmp_path / seed).mkdir()
+        words = [sys.executable, "-c", script, str(tmp_path / seed), str(Path(__file__).parent)]
+        subprocess.run(words, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+    for number, estimator in enumerate(several()):
+        one, other = ((tmp_path / seed / str(number)).read_bytes() for seed in ("1", "2"))
+        assert one == other
+        x, y = data()
+        fitted = estimator.fit(x, y)
+        np.testing.assert_array_equal(load(tmp_path / "1" / str(number)).predict(x), fitted.predict(x))
+
+
+def several():
+    return [
+        make_pipeline(StandardScaler(), SVC()),
+        make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()),
+        RandomForestClassifier(n_estimators=3, random_state=0), KNeighborsClassifier(algorithm="brute"),
+    ]  # fmt: skip

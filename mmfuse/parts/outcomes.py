@@ -65,7 +65,9 @@ class SecondStage(Part):
 
     @property
     def trusts(self) -> tuple[str, ...]:
-        """Types outside scikit-learn, NumPy and SciPy that its stored estimator holds, as `module.Class`."""
+        """Return the classes that its stored estimator holds beside those of the closed list
+        (`mmfuse.estimators.TRUSTED`), as `module.Class` of the module that defines them. No functions: a file that
+        refers to one is refused. What is trusted is said here, in code, never by the file."""
         return ()
 
     def estimator(self, seed: int) -> Any:  # noqa: ANN401  # scikit-learn's classifiers share no base type that says enough
