@@ -97,6 +97,8 @@ _DOOR = {
     "mmfuse.study.shelf": ("Workers", "parts_in", "spec_digest"),
     "mmfuse.study.elsewhere": ("WORKERS", "RayWorkers"),
     "mmfuse.builtin.encoders": ("Timm",),
+    "mmfuse.provenance": ("first_seen",),
+    "mmfuse.seen": ("frozen_seen", "seen_arrays", "seen_metadata"),
     "mmfuse.work": ("Work", "identity"),
     "mmfuse.pipeline": ("Pipeline", "Steps"),
     "mmfuse.pretraining": ("Pretraining",),

@@ -28,6 +28,7 @@ from mmfuse.metrics import METRICS, OperatingPoints
 from mmfuse.parts import Bools, Reader
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
+from mmfuse.seen import Recognised, recognise
 from mmfuse.spec import FoldColumn, Spec
 from mmfuse.summaries import Summarized, counted
 from mmfuse.toml import with_defaults
@@ -156,17 +157,22 @@ class Pipeline(StoredAsFolder, Summarized):
         return _classes(self.spec.card.label_set, self.predict_proba(cases))
 
     def score(self, cases: Cases | Table) -> float:
-        """Balanced accuracy of the answer in [0, 1], mean over labels by their weight."""
+        """Balanced accuracy of the answer in [0, 1], mean over labels by weight; cases of the training are told of."""
         cases = as_cases(cases, self.spec.card, labelled=True)
-        by_label = METRICS["balanced-accuracy"](self.predict_proba(cases), cases.targets, cases.labels, None)[0]
-        known = ~np.isnan(by_label)
-        return float(np.average(by_label[known], weights=cases.labels.weights[known])) if known.any() else float("nan")
+        if told := str(self.recognized(cases)):
+            self.watch(Notice(f"{told}; the figures flatter it", "warning"))
+        return _balanced_accuracy(self.predict_proba(cases), cases)
 
     def flags(self, cases: Cases | Table) -> tuple[str, ...]:
-        """For each case what calls for care: an unseen presence pattern, category or range; empty: nothing."""
+        """For each case what calls for care: in training already, an unseen pattern, category or range; else empty."""
         cases = as_cases(cases, self.spec.card, labelled=False)
         asked = _Features(self.spec, self.wiring, cases, self.network)
-        return _flags(self.network, self._fitted().readers, cases, asked)
+        unseen = _flags(self.network, self._fitted().readers, cases, asked)
+        return tuple("; ".join(filter(None, both)) for both in zip(self.recognized(cases).flags(), unseen, strict=True))
+
+    def recognized(self, cases: Cases) -> Recognised:
+        """Which cases it, or what its first weights come from, has learnt the labels of: by id, content or group."""
+        return recognise(cases, self.seen)
 
     def _fitted(self) -> FittedDecisions:
         if self.decisions is None:
@@ -190,6 +196,12 @@ class Pipeline(StoredAsFolder, Summarized):
         from mmfuse.run import Run
 
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+def _balanced_accuracy(p: Floats, cases: Cases) -> float:
+    by_label = METRICS["balanced-accuracy"](p, cases.targets, cases.labels, None)[0]
+    known = ~np.isnan(by_label)
+    return float(np.average(by_label[known], weights=cases.labels.weights[known])) if known.any() else float("nan")
 
 
 def _flags(

@@ -93,7 +93,7 @@ class Pretraining(StoredAsFolder):
             self.watch(Notice(text, "warning"))
         else:
             self.watch(Notice(f"pretraining reads {len(index)} cases; the {held_out} `test` cases are left out"))
-        self.seen = seen_unlabelled(self.spec, self.wiring, cases, index)
+        self.seen = seen_unlabelled(self.spec, self.wiring, cases, index, self.watch)
         self.network = pretrain_network(
             self.spec, self.wiring, cases, index, device=self.device, watch=self.watch, work=work
         )

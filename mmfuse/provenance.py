@@ -1,138 +1,195 @@
-"""What any weight has learnt from, by content, so that a case can be recognised whatever it is called (law 2).
-
-Only keyed digests are kept: neither an id nor a picture can be read from them.
+"""Weights, and features that weights made, are refused where they have learnt the labels of what is now held out,
+whatever it is called (law 2); what is not refused and flatters is told, and stays with the run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import numbered, room
 from mmfuse.data.cases import Cases
-from mmfuse.data.contents import content_key, content_keys
-from mmfuse.data.inputs import KEY
-from mmfuse.data.workers import in_chunks
-from mmfuse.errors import SpecError
+from mmfuse.errors import RunError, SpecError
 from mmfuse.events import Notice, Watch
-from mmfuse.formats.npz_files import Npz
+from mmfuse.seen import (
+    MANIFEST,
+    NAMES,
+    NONE,
+    SEEN,
+    Pictures,
+    Recognised,
+    Seen,
+    as_first,
+    file_seen,
+    read_seen,
+    recognise,
+    seen_of,
+    together,
+    vouched,
+)
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-SEEN = "seen.npz"
-"""In a run's folder."""
-
-Seen = dict[str, NDArray[Any]]
-"""`ids` and `images`: sorted digests; `images_unlabelled`: of pictures that were seen without their labels."""
+_FILES = (SEEN, "network/network.safetensors", "network/network.json")
+"""Of a run, what its manifest must vouch for before weights are taken from it."""
 
 
-def digest_ids(ids: NDArray[Any]) -> NDArray[Any]:
-    """(n,) digests of case ids."""
-    digests = room(len(ids), KEY)
-    for part in in_chunks(len(ids)):
-        digests[part] = [content_key(f"id/{name}".encode()) for name in ids[part].tolist()]
-    return digests
+class _Source(NamedTuple):
+    """Something that has learnt and that training starts from."""
 
+    place: Path
+    what: str
+    """`weights`, or `vectors`."""
+    seen: Seen
 
-def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
-    """Digests of the content of every image file of these cases, sorted."""
-    found = [np.zeros(0, KEY)]
-    for part in in_chunks(len(index)):
-        rows = cases.rows(index[part])
-        for modality in cases.card.modalities.values():
-            if modality.is_image:
-                alone, _ = rows.apart(modality.columns)
-                for column in modality.columns:
-                    paths = [path for path in alone.paths(column) if path is not None]
-                    found.append(np.array([key for key in content_keys(paths) if key], dtype=KEY))
-    digests = np.concatenate(found, out=room(sum(map(len, found)), KEY))
-    found.clear()
-    return numbered(digests)[0]
-
-
-def read_seen(run: Path) -> Seen:
-    """A run's `seen.npz`. Raises: RunError if it cannot be read."""
-    with Npz(run / SEEN, expected="what the run's weights have seen", mend="name a whole run") as file:
-        return {name: _digests(file, name) for name in ("ids", "images", "images_unlabelled")}
-
-
-def _digests(file: Npz, name: str) -> NDArray[Any]:
-    """Digests of 32 hexadecimal signs each."""
-    digests = file.read(name, "SU", (None,), room)
-    if not len(digests):
-        return digests.astype(KEY)
-    for part in in_chunks(len(digests)):
-        if digests.dtype != KEY or not np.isin(digests[part].view(np.uint8), _HEX).all():
-            raise file.fault(f"'{name}' holds other words than digests")
-    return digests
+    def __str__(self) -> str:
+        return f"{self.what} from '{self.place}'"
 
 
 def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], watch: Watch) -> Seen:
-    """What the fitted weights will have seen: the cases of `train` and `valid`, and all that the runs they start from
-    have.
+    """What the fitted weights will have seen: the cases of `train` and `valid`, and all that the runs and files of
+    features they start from have.
 
-    Raises: SpecError where a run that weights come from learnt the labels of cases that are now held out.
+    Raises: SpecError where one of these learnt the labels of cases, or of groups, that are now held out; RunError for
+    a run that nothing vouches for.
     """
-    learnt = np.flatnonzero((split == "train") | (split == "valid"))
-    held_out = np.flatnonzero(split == "test")
-    ids, images, unlabelled = digest_ids(cases.ids[learnt]), digest_images(cases, learnt), np.array([], dtype=KEY)
-    own = images
-    for run in _runs(spec, wiring):
-        seen = read_seen(run)
-        held_ids, held_images = digest_ids(cases.ids[held_out]), digest_images(cases, held_out)
-        by_id, by_image = np.isin(held_ids, seen["ids"]).sum(), np.isin(held_images, seen["images"]).sum()
-        if by_image or (by_id and not len(seen["images"])):
-            raise SpecError(
-                f"weights come from '{run}', which learnt from the labels of cases that are now `test`"
-                f" ({by_id} by id, {by_image} images by content)",
-                "weights that have not seen the answer",
-                "hold out the same cases in both runs, or start from other weights",
-            )
-        alone = np.isin(held_images, seen["images_unlabelled"]).sum()
-        for text in _remarks(run, by_id, alone, np.isin(own, seen["images"]).sum()):
+    learnt, pictures = np.flatnonzero((split == "train") | (split == "valid")), Pictures.of(cases)
+    sources = _sources(spec, wiring, cases, watch)
+    for source in sources:
+        for text in _remarks(source, cases, split, pictures):
             watch(Notice(text, "warning"))
-        ids, images = np.union1d(ids, seen["ids"]), np.union1d(images, seen["images"])
-        unlabelled = np.union1d(unlabelled, seen["images_unlabelled"])
-    ids.sort()
-    return {"ids": ids, "images": images, "images_unlabelled": unlabelled}
+    tell_copies(pictures, split, watch)
+    first = together(source.seen for source in sources)
+    return together([seen_of(cases, learnt, pictures), first]) | as_first(first)
 
 
-def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any]) -> Seen:
-    """What weights will have seen that learn from these cases without their labels, and from all that the runs they
-    start from have."""
-    none = np.array([], dtype=KEY)
-    seen: Seen = {"ids": none, "images": none, "images_unlabelled": digest_images(cases, index)}
-    for run in _runs(spec, wiring):
-        before = read_seen(run)
-        seen = {name: np.union1d(known, before[name]) for name, known in seen.items()}
-    return seen
+def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any], watch: Watch) -> Seen:
+    """What weights will have seen that learn from these cases without their labels, and from all that the runs and
+    files of features they start from have. Raises: RunError for a run that nothing vouches for."""
+    first = first_seen(spec, wiring, cases, watch)
+    return together([seen_of(cases, index, labelled=False), first]) | as_first(first)
 
 
-def _remarks(run: Path, by_id: int, alone: int, learnt: int) -> list[str]:
-    """What a reader of the figures should know about weights that are not refused."""
-    told = []
-    if by_id:
-        told.append(f"{by_id} `test` ids stand in what '{run}' learnt from, though none of their images does")
+def first_seen(spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> Seen:
+    """What the first weights of a plan have seen, and those behind the files of features that it reads."""
+    return together(source.seen for source in _sources(spec, wiring, cases, watch))
+
+
+def tell_copies(pictures: Pictures, split: NDArray[Any], watch: Watch) -> None:
+    """Tells of images that are the same, byte by byte, in what is learnt from and in what is held out."""
+    digests = {name: pictures.distinct(np.flatnonzero(split == name)) for name in ("train", "valid", "test")}
+    for held, other in (("test", "train"), ("test", "valid"), ("valid", "train")):
+        same = int(np.isin(digests[held], digests[other]).sum())
+        if same:
+            text = (
+                f"{same} images of `{held}` stand in `{other}` too, the same byte by byte: figures of `{held}` flatter;"
+                " put their cases into one group, or drop one of them"
+            )
+            watch(Notice(text, "warning"))
+
+
+# ── one source ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _remarks(source: _Source, cases: Cases, split: NDArray[Any], pictures: Pictures) -> list[str]:
+    """What a reader of the figures should know of what training starts from.
+
+    Raises: SpecError where it learnt the labels of `test` cases, or of cases of their groups.
+    """
+    seen, told, all_found = source.seen, [], recognise(cases, source.seen, pictures)
+    held_out, learnt = np.flatnonzero(split == "test"), np.flatnonzero((split == "train") | (split == "valid"))
+    found, held, own = all_found.at(held_out), pictures.distinct(held_out), pictures.distinct(learnt)
+    # whose pictures are known on both sides and differ is somebody else of the same name; then names of groups are, too
+    others = found.by_id & ~found.by_image & np.isin(held_out, pictures.places) & bool(len(seen["images"]))
+    coincide = bool(others.any()) and not found.by_image.any()
+    if (found.by_id & ~others).any() or found.by_image.any() or (found.by_group.any() and not coincide):
+        raise _seen_before(source, found, int(np.isin(held, seen["images"]).sum()))
+    for count, what in ((found.by_id.sum(), "ids"), (found.by_group.sum(), "groups")):
+        if count:
+            why = "though none of their images does" if what == "ids" else "as their ids do, of other images"
+            told.append(f"{count} `test` {what} stand in what '{source.place}' learnt from, {why}")
+    alone, of = int(np.isin(held, seen["images_unlabelled"]).sum()), "test images"
+    if not (len(held) and len(seen["images_unlabelled"])):
+        unlabelled = {**dict.fromkeys(NAMES, NONE), "ids": seen["ids_unlabelled"]}
+        alone, of = int(recognise(cases, unlabelled, pictures).at(held_out).by_id.sum()), "`test` cases, by id,"
     if alone:
-        told.append(f"weights from '{run}' have seen {alone} test images without their labels (transductive)")
-    if learnt:
+        told.append(f"{source} have seen {alone} {of} without their labels (transductive)")
+    again, of = int(np.isin(own, seen["images"]).sum()), "images"
+    if not (len(own) and len(seen["images"])):
+        again, of = int(all_found.at(learnt).any.sum()), "cases"
+    if again:
         told.append(
-            f"weights from '{run}' learnt from the labels of {learnt} images of `train` and `valid`: scores of those"
-            " cases, and what learns from them, are optimistic"
+            f"{source} learnt from the labels of {again} {of} of `train` and `valid`: scores of those cases, and what"
+            " learns from them, are optimistic"
         )
     return told
 
 
+def _seen_before(source: _Source, found: Recognised, images: int) -> SpecError:
+    return SpecError(
+        f"{source.what} come from '{source.place}', which learnt from the labels of cases that are now `test`"
+        f" ({found.by_id.sum()} by id, {images} images by content, {found.by_group.sum()} by group)",
+        "weights that have not seen the answer, of a case or of another of its group",
+        "hold out the same cases in both runs, groups whole, or start from other weights; if names alone coincide,"
+        " give these ids or groups names of their own",
+    )
+
+
+# ── where weights and features come from ──────────────────────────────────────────────────────────────────────────────
+
+
+def _sources(spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> list[_Source]:
+    """The runs and files of features that training starts from, with what each has seen; a file that does not say is
+    told of."""
+    out = []
+    for run in _runs(spec, wiring):
+        vouched(run, _FILES)
+        out.append(_Source(run, "weights", read_seen(run)))
+    for path in _feature_files(spec, wiring, cases):
+        seen = file_seen(path)
+        if seen is not None:
+            out.append(_Source(path, "vectors", seen))
+        elif path.is_file():
+            text = (
+                f"vectors from '{path}': it does not say what the weights that made them have seen, so nobody can tell"
+                " whether `test` cases are among it (files that `mmfuse embed` writes say it)"
+            )
+            watch(Notice(text, "warning"))
+    return out
+
+
+def _feature_files(spec: Spec, wiring: Wiring, cases: Cases) -> list[Path]:
+    modalities = [spec.card.modalities[name] for name in wiring.inputs]
+    return sorted({cases.root / name for modality in modalities for name in modality.feature_files})
+
+
 def _runs(spec: Spec, wiring: Wiring) -> list[Path]:
-    """Run folders that weights come from; a file within a run counts as the run."""
+    """Run folders that weights come from; what lies within a run counts as the run, whether it is whole or not."""
     if spec.plan.network == "":
         return []
-    named = [line.weights for _, line in wiring.encoders.values()] + [spec.plan.network.weights]
-    places = [Path(name) if Path(name).exists() else Path(name.partition("#")[0]) for name in named if name]
-    near = [(place, *place.absolute().parents[:2]) for place in places if place.exists()]
-    found = [next((folder for folder in folders if (folder / SEEN).is_file()), None) for folders in near]
-    return sorted({folder for folder in found if folder is not None})
+    lines = [line.weights for _, line in wiring.encoders.values()]
+    named = [name for name in [*lines, spec.plan.network.weights] if name and name not in ("none", "pretrained")]
+    places = [Path(name) if Path(name).exists() else Path(name.partition("#")[0]) for name in named]
+    return sorted({run for place in places if place.exists() for run in _run_of(place)})
+
+
+def _run_of(place: Path) -> Iterable[Path]:
+    """The run that a folder or file belongs to; a file of weights that belongs to none stands for itself.
+
+    Raises: RunError for a folder that is no run.
+    """
+    near = [place, *place.absolute().parents[:2]]
+    for folder in near:
+        if (folder / SEEN).is_file() or ((folder / MANIFEST).is_file() and (folder / "spec.toml").is_file()):
+            return [folder]
+    if place.is_dir() or (place.parent / "network.json").is_file():
+        raise RunError(
+            "is no source of weights: nothing says what they have seen",
+            f"a whole run, with {MANIFEST} and {SEEN}",
+            "name a run that `mmfuse train` or `mmfuse pretrain` wrote",
+            str(place),
+        )
+    return []

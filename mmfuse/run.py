@@ -33,7 +33,7 @@ from mmfuse.formats.json_files import read_json
 from mmfuse.formats.of_runs import Environment, Manifest
 from mmfuse.formats.toml_files import read_toml
 from mmfuse.metrics import OperatingPoints, evaluate
-from mmfuse.provenance import SEEN, Seen, read_seen
+from mmfuse.seen import MANIFEST, SEEN, Seen, read_seen
 from mmfuse.spec import Spec
 from mmfuse.summaries import Summarized
 from mmfuse.toml import dump, load
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     AnyPipeline = TypeVar("AnyPipeline", bound=Pipeline)
 
-MANIFEST = "manifest.json"
 POINTS = "operating.json"
 """Operating points, if the plan asks for any."""
 FORMAT = 1

@@ -165,6 +165,10 @@ class Vector(Modality):
     def columns(self) -> tuple[str, ...]:
         return () if self.file else tuple(name for name in self.numeric if not is_pattern(name))
 
+    @property
+    def feature_files(self) -> tuple[str, ...]:
+        return (self.file,) if self.file else ()
+
     def fit(self, rows: Rows) -> VectorReader:
         """Learns which columns there are and, with `scale`, means and deviations over rows that have all numbers."""
         return VectorReader.learn(rows, self.numeric, self.file, self.ids, self.vectors, self.scale)

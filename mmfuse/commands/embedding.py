@@ -58,20 +58,22 @@ def embed(
 
     One row a case; of the encoders of a RUN, or of a PLAN with their first weights. The `vector` modality reads the
     file again. In .npz: `ids`, and an array (cases, width) a modality, NaN where it is absent; where there is one
-    modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` …
+    modality it is called `vectors` too. In a table: columns `MODALITY:0`, `MODALITY:1` … What the weights behind
+    them had seen is written into .npz and .parquet, as digests, and asked when something learns from the file.
     """
     refuse_input(out, cases)
     refuse_output(out, SUFFIXES)
     if (Path(source) / "manifest.json").is_file():
         pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
         table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network
-        chosen = wanted or frozen(spec)
+        chosen, seen = wanted or frozen(spec), mmfuse.frozen_seen(pipeline.seen)
     else:
         card = card_of(cases, card)
         spec = load_spec(app, source, card, sets)
         chosen = wanted or frozen(spec)
         spec = untrained(spec, chosen)
         table = load_cases(cases, spec.card, card.parent, labelled=False)
+        seen = mmfuse.first_seen(spec, mmfuse.wire(spec), table, app.watch)
         everyone = np.full(len(table), "train")
         network, _ = mmfuse.fit_network(spec, mmfuse.wire(spec), table, everyone, None, device=device, watch=app.watch)
     if network is None or not chosen:
@@ -81,7 +83,13 @@ def embed(
     refuse_names(out, table, chosen)
     with app.working():
         features = {modality: network.embed(table, modality, app.watch) for modality in chosen}
-        write(out, table, features)
+        write(out, table, features, seen)
+    if out.suffix.lower() == ".csv" and any(len(digests) for digests in seen.values()):
+        text = (
+            f"{out}: a .csv has no place for what the weights behind these features have seen, so nothing can refuse it"
+            " where their cases are `test`; write .npz or .parquet"
+        )
+        app.watch(mmfuse.Notice(text, "warning"))
     widths = ", ".join(f"{modality} {vectors.shape[1]}" for modality, (vectors, _) in features.items())
     app.screen.text(f"{out}: {len(table)} cases, width of the features: {widths}")
 
@@ -118,8 +126,9 @@ def untrained(spec: Spec, modalities: Sequence[str]) -> Spec:
     return spec.model_copy(update={"plan": plan})
 
 
-def write(out: Path, cases: Cases, features: Features) -> None:
-    """Writes the features whole or not at all."""
+def write(out: Path, cases: Cases, features: Features, seen: dict[str, NDArray]) -> None:
+    """Writes the features whole or not at all, with what the weights behind them had seen, where the format has a place
+    for it."""
     spread = {
         modality: np.where(present[:, None], vectors, np.nan).astype(np.float32)
         for modality, (vectors, present) in features.items()
@@ -128,10 +137,11 @@ def write(out: Path, cases: Cases, features: Features) -> None:
         arrays: dict[str, Any] = {"ids": cases.ids, **spread}
         if len(spread) == 1:
             arrays["vectors"] = next(iter(spread.values()))
-        write_arrays(out, arrays)
+        write_arrays(out, arrays | mmfuse.seen_arrays(seen))
         return
     numbers = {f"{m}:{index}": values for m, vectors in spread.items() for index, values in enumerate(vectors.T)}
-    export(mmfuse.Table.of({cases.card.cases.id: cases.ids.tolist(), **numbers}), out, numbers)
+    table = mmfuse.Table.of({cases.card.cases.id: cases.ids.tolist(), **numbers})
+    export(table, out, numbers, mmfuse.seen_metadata(seen))
 
 
 def write_arrays(out: Path, arrays: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,10 +98,11 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
-def export(table: Table, out: Path, numeric: Iterable[str] = ()) -> None:
-    """Writes a table for people: in CSV no cell is a formula, unless MMFUSE_FORMULAS=keep."""
+def export(table: Table, out: Path, numeric: Iterable[str] = (), about: Mapping[str, str] | None = None) -> None:
+    """Writes a table for people: in CSV no cell is a formula, unless MMFUSE_FORMULAS=keep. `about` is a Parquet file's
+    metadata."""
     numeric = frozenset(numeric)
-    (safe(table, numeric) if out.suffix.lower() == ".csv" else table).write(out, numeric)
+    (safe(table, numeric) if out.suffix.lower() == ".csv" else table).write(out, numeric, about)
 
 
 def safe(table: Table, numeric: Iterable[str] = ()) -> Table:

@@ -139,3 +139,5 @@ def show_outcome(screen: Screen, pipeline: Pipeline) -> None:
     if on == "train":
         screen.text("\nno `valid` cases: out-of-fold figures on `train` instead")
     show_figures(screen, evaluation, pipeline.wiring.answer)
+    for remark in pipeline.remarks:
+        screen.text(f"to be known: {remark}")

@@ -14,11 +14,11 @@ import numpy as np
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.given import FILE, card_option, device_option, new_cases, write_text
-from mmfuse.commands.using import count_look, count_opening
+from mmfuse.commands.using import count_look, count_opening, tell_learnt, tell_remarks
 from mmfuse.show import Cell, Screen, as_json
 
 if TYPE_CHECKING:
-    from mmfuse import Cases, Difference, Event, Interval, Run, ScoreTable, Stressed
+    from mmfuse import Cases, Difference, Event, Interval, Pipeline, Run, ScoreTable, Stressed
 
 METRICS = {"accuracy": "accuracy", "macro-auc": "macro AUC", "entropy": "entropy", "calibration-error": "calib. error"}
 """What is shown of each corruption, and the words above the columns."""
@@ -61,20 +61,21 @@ def stress(
     each with its paired difference from the same network on clean images. CASES is read again: images are needed.
     """
     opened = mmfuse.Run(run)
+    tell_remarks(app, opened)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=once(app.watch))
     if label and label not in pipeline.spec.card.labels:
         known = [*pipeline.spec.card.labels]
         expected = f"one of {', '.join(known)}"
         raise mmfuse.SpecError(f"no label is called '{label}'", expected, mmfuse.nearest(label, known), "--label")
     shown = {name: mmfuse.CORRUPTIONS[name] for name in named_corruptions(corruptions)}
-    chosen = held_out(app, opened, new_cases(cases, card, pipeline.spec.card, labelled=True), cases, on)
+    chosen = held_out(app, opened, pipeline, new_cases(cases, card, pipeline.spec.card, labelled=True), cases, on)
     with app.working():
         found = mmfuse.stress(pipeline, chosen, shown, source=source, modalities=modalities, seed=seed, watch=app.watch)
     if on == "test":
         count_opening(app, run)
     if on in ("test", "all"):
         count_look(app, opened, found.table)
-    tree = as_tree(found, on, label, seed)
+    tree = as_tree(found, on, label, seed) | {"provenance": list(opened.remarks)}
     if json_file is not None and str(json_file) == "-":
         app.screen.json(tree)
         return
@@ -109,18 +110,14 @@ def once(watch: Callable[[Event], None]) -> Callable[[Event], None]:
     return tell
 
 
-def held_out(app: App, opened: Run, cases: Cases, path: Path, on: str) -> Cases:
+def held_out(app: App, opened: Run, pipeline: Pipeline, cases: Cases, path: Path, on: str) -> Cases:
     """Of the cases those of the run's `test` or `valid`; or all, with a warning where the run learnt from some.
 
     Raises: TableError where none of them is there.
     """
     stored: ScoreTable = opened.scores
     if on == "all":
-        learnt = set(stored.ids[(stored.split == "train") | (stored.split == "valid")].tolist())
-        known = sum(case in learnt for case in cases.ids.tolist())
-        if known:
-            text = f"{known} of {len(cases)} cases have ids that this run learnt from; the figures flatter it"
-            app.watch(mmfuse.Notice(text, "warning"))
+        tell_learnt(app, pipeline, cases)
         return cases
     wanted = set(stored.ids[stored.split == on].tolist())
     index = np.flatnonzero([case in wanted for case in cases.ids.tolist()])
@@ -130,7 +127,10 @@ def held_out(app: App, opened: Run, cases: Cases, path: Path, on: str) -> Cases:
     if len(index) < len(wanted):
         text = f"{len(wanted) - len(index)} of the run's {len(wanted)} `{on}` cases are not in {path}"
         app.watch(mmfuse.Notice(text, "warning"))
-    return cases.take(index)
+    chosen = cases.take(index)
+    if on == "test":  # `valid` has been learnt from as it is
+        tell_learnt(app, pipeline, chosen)
+    return chosen
 
 
 def show_corruptions(context: click.Context) -> None:

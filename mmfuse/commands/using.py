@@ -57,6 +57,10 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     silent = sum(word is None for word in predictions[table.labels.names[0]])
     flagged = sum(word is not None for word in predictions["flags"])
     app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")
+    known = sum("was in training" in (word or "") for word in predictions["flags"])
+    if known:
+        text = f"{known} of {len(table)} cases, or others of their groups, were in training, which flatters the answers"
+        app.watch(mmfuse.Notice(text, "warning"))
 
 
 def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
@@ -107,14 +111,15 @@ def evaluate(
     CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
     """
     opened = mmfuse.Run(run)
-    for remark in opened.remarks:
-        app.watch(mmfuse.Notice(remark, "warning"))
+    tell_remarks(app, opened)
+    known = list(opened.remarks)
     if cases is None:
         scores, place = opened.scores, on or "test"
     elif on:
         raise click.UsageError("--on speaks of the run's own cases; new CASES are evaluated whole")
     else:
-        scores, place = score(app, opened, run, cases, card, device), "all"
+        (scores, told), place = score(app, opened, run, cases, card, device), "all"
+        known += told
     evaluation = mmfuse.evaluate(scores, on=place, metrics=app.catalog.metrics(), points=opened.points)
     if place == "test":
         count_opening(app, run)
@@ -128,7 +133,7 @@ def evaluate(
             made = mmfuse.intervals(scores, on=place, metrics=asked, within=within)
             at = mmfuse.intervals_at(scores, opened.points, on=place)
         evaluation = {**evaluation, "intervals": as_tree(made, at)}
-    evaluation = {**evaluation, "provenance": list(opened.remarks)}
+    evaluation = {**evaluation, "provenance": known}
     if json_file is not None and str(json_file) == "-":
         app.screen.json(evaluation)
         return
@@ -155,18 +160,30 @@ def answer_of(opened: Run, sources: Sequence[str]) -> str:
         return ""
 
 
-def score(app: App, opened: Run, run: Path, cases: Path, card: Path | None, device: str) -> ScoreTable:
-    """Scores of new labelled cases, beside the classes' shares where the run was trained."""
+def score(
+    app: App, opened: Run, run: Path, cases: Path, card: Path | None, device: str
+) -> tuple[ScoreTable, list[str]]:
+    """Scores of new labelled cases, beside the classes' shares where the run was trained; and what is to be known."""
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
     table = new_cases(cases, card, pipeline.spec.card, labelled=True)
-    stored = opened.scores
-    learnt = set(stored.ids[(stored.split == "train") | (stored.split == "valid")].tolist())
-    known = sum(case in learnt for case in table.ids.tolist())
-    if known:
-        text = f"{known} of {len(table)} cases have ids that this run learnt from; the figures flatter it"
-        app.watch(mmfuse.Notice(text, "warning"))
+    told = tell_learnt(app, pipeline, table)
     with app.working():
-        return dataclasses.replace(pipeline.sources(table), prior=stored.prior)
+        return dataclasses.replace(pipeline.sources(table), prior=opened.scores.prior), told
+
+
+def tell_remarks(app: App, opened: Run) -> None:
+    """Warns of what is to be known of every figure of a run."""
+    for remark in opened.remarks:
+        app.watch(mmfuse.Notice(remark, "warning"))
+
+
+def tell_learnt(app: App, pipeline: Pipeline, cases: Cases) -> list[str]:
+    """Warns where a run has learnt from some of the cases, or of their groups, and says the same."""
+    known = str(pipeline.recognized(cases))
+    told = [f"{known}; the figures flatter it"] if known else []
+    for text in told:
+        app.watch(mmfuse.Notice(text, "warning"))
+    return told
 
 
 def count_look(app: App, opened: Run, test: ScoreTable) -> None:

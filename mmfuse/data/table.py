@@ -135,10 +135,11 @@ class Table:
         rows = self.rows if self.columns else None
         return Table({**self.columns, **added}, self.notes, self.decimal, self.source, rows)
 
-    def write(self, path: str | Path, numeric: Iterable[str] = ()) -> None:
+    def write(self, path: str | Path, numeric: Iterable[str] = (), about: Mapping[str, str] | None = None) -> None:
         """Writes CSV (UTF-8; None is the empty cell) or Parquet, by suffix; the file appears whole or not at all.
 
-        In Parquet the columns `numeric` are stored as numbers (float64, null where missing), the others as text.
+        In Parquet the columns `numeric` are stored as numbers (float64, null where missing), the others as text, and
+        `about` is the file's metadata, for which CSV has no place.
 
         Raises: TableError for another suffix, or a numeric column that holds other words; OSError where the disk
         refuses.
@@ -150,7 +151,7 @@ class Table:
                 f"cannot write '{path.suffix}'", f"one of {', '.join(_WRITERS)}", "give the file such a name", str(path)
             )
         with whole_file(path) as scratch:
-            write(self, scratch, frozenset(numeric))
+            write(self, scratch, frozenset(numeric), about or {})
 
 
 def as_table(given: Any, missing: Sequence[str] = ("",)) -> Table:  # noqa: ANN401  # whatever a user hands over
@@ -198,7 +199,7 @@ def _words(values: Iterable[Any], where: str) -> list[str | None]:
         raise TableError(replace(fault, where=where) for fault in error.faults) from error
 
 
-def _write_csv(table: Table, path: Path, numeric: frozenset[str]) -> None:
+def _write_csv(table: Table, path: Path, numeric: frozenset[str], about: Mapping[str, str]) -> None:
     # Between decimal commas a comma would only be told apart by quotes.
     separator = ";" if table.decimal == "," else ","
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -207,7 +208,7 @@ def _write_csv(table: Table, path: Path, numeric: frozenset[str]) -> None:
         writer.writerows(zip(*table.columns.values(), strict=True))
 
 
-def _write_parquet(table: Table, path: Path, numeric: frozenset[str]) -> None:
+def _write_parquet(table: Table, path: Path, numeric: frozenset[str], about: Mapping[str, str]) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -217,7 +218,7 @@ def _write_parquet(table: Table, path: Path, numeric: frozenset[str]) -> None:
         else pyarrow.array(column.tolist(), pyarrow.string())
         for name, column in table.columns.items()
     }
-    meta = {b"mmfuse.decimal": table.decimal.encode()}
+    meta = {"mmfuse.decimal": table.decimal, **about}
     parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(meta), path, write_page_checksum=True)
 
 

@@ -27,7 +27,7 @@ from mmfuse.seeds import derive
 from mmfuse.spec import Spec
 from mmfuse.wiring import Wiring
 
-FILE, ABOUT, SEEN = "network.safetensors", "network.json", "seen.npz"
+FILE, ABOUT = "network.safetensors", "network.json"
 SHOWN = 8
 """So many names at most stand in a message."""
 
@@ -93,13 +93,12 @@ def _load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
 
 
 def _network_folder(run: str, expected: str, where: str) -> Path:
-    """Where a run keeps its network. The folder within the run is refused: only the run itself knows which cases its
-    weights have seen."""
-    for folder in (Path(run) / "network", Path(run)):
-        if (folder / FILE).is_file():
-            if (folder.parent / SEEN).is_file() and folder == Path(run):
-                raise SpecError(f"'{run}' is a part of a run", expected, f"name the run: '{folder.parent}'", where)
-            return folder
+    """Where a run keeps its network. The folder within a run, or within what an interrupted training left, is refused:
+    only the run itself knows which cases its weights have seen."""
+    if (Path(run) / "network" / FILE).is_file():
+        return Path(run) / "network"
+    if (Path(run) / FILE).is_file():
+        raise SpecError(f"'{run}' is a part of a run", expected, f"name the run: '{Path(run).parent}'", where)
     there = Path(run).is_dir()
     mend = f"see that its network/{FILE} is there" if there else "mend the path; it starts from the working folder"
     raise SpecError(f"there are no weights at '{run}'", expected, mend, where)

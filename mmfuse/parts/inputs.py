@@ -116,6 +116,12 @@ class Modality(Part):
         """Whether its knobs say that a case may hold several (a set); cells of the table may say so too."""
         return False
 
+    @property
+    def feature_files(self) -> tuple[str, ...]:
+        """Files, relative to the card's root, of features that some network made. What the weights behind them had seen
+        is read from each, where it says it: features are refused as weights are."""
+        return ()
+
     def fit(self, rows: Rows) -> Reader:
         """Learns from training rows (label columns are not in them) whatever reading needs: means, categories …"""
         raise NotImplementedError

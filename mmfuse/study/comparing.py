@@ -28,7 +28,7 @@ from mmfuse.study.designs import Design, Split, blank_table, inner_numbers, inne
 from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.outside import read_outside
-from mmfuse.study.shelf import Shelf, Workers, in_words, put, spec_digest, stored
+from mmfuse.study.shelf import Shelf, Workers, in_words, put, remarks_of, spec_digest, stored
 from mmfuse.study.variants import Role, Variant
 
 
@@ -177,6 +177,9 @@ class _Work:
         self.study.speakers += [
             Speaker(name, variant.role, source, tuple(keys), inner=inner) for name, source in variant.sources.items()
         ]
+        remarks = (text for by_fold in keys for key in by_fold for text in remarks_of(self.study.folder, key))
+        for text in dict.fromkeys(remarks):
+            self.study.notes += [text] if text not in self.study.notes else []
 
     def _seeds(self, variant: Variant) -> int:
         return self.study.design.seeds if variant.seeded else 1

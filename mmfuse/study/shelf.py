@@ -34,7 +34,7 @@ from mmfuse.toml import dump
 from mmfuse.work import Work, identity
 
 VARIANTS = "variants"
-SCORES = "scores.npz"
+SCORES, ABOUT = "scores.npz", "about.json"
 FORMAT = 2
 """Of a key; another one is another key."""
 
@@ -188,8 +188,12 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
                 work.remove_if_empty()
             raise
         assert scores is not None
-        told = {"seconds": round(time.perf_counter() - began, 2), "answer": pipeline.wiring.answer}
-        put(folder, fit.key, scores, {"spec.toml": dump(pipeline.spec), "about.json": json.dumps(told)})
+        told = {
+            "seconds": round(time.perf_counter() - began, 2),
+            "answer": pipeline.wiring.answer,
+            "remarks": list(pipeline.remarks),
+        }
+        put(folder, fit.key, scores, {"spec.toml": dump(pipeline.spec), ABOUT: json.dumps(told, ensure_ascii=False)})
         if work is not None:
             work.remove()
 
@@ -219,6 +223,15 @@ def put(folder: Path, key: str, scores: ScoreTable, texts: Mapping[str, str]) ->
                        str(place)) from error  # fmt: skip
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def remarks_of(folder: Path, key: str) -> list[str]:
+    """Return what is to be known of the figures of what stands under a key; nothing where that was not kept."""
+    path = folder / VARIANTS / key / ABOUT
+    try:
+        return [str(text) for text in json.loads(path.read_text(encoding="utf-8")).get("remarks", [])]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
 
 
 def stored(folder: Path, key: str) -> ScoreTable:

@@ -19,7 +19,7 @@ from mmfuse.explaining.explanations import Question, explain
 from mmfuse.json_schema import schema
 from mmfuse.net.predicting import fit_network
 from mmfuse.parts import Modality
-from mmfuse.provenance import digest_images
+from mmfuse.seen import digest_images
 from mmfuse.spec import TrainingSection
 from mmfuse.study.pooling import image_keys
 from mmfuse.study.probing.facts import look

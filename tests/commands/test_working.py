@@ -184,7 +184,7 @@ def test_every_opening_of_test_is_counted(trained, tmp_path, mmfuse):
 
 def test_new_labelled_cases_are_judged_beside_the_training_prior(trained, tmp_path, mmfuse):
     text = (trained / "cases.csv").read_text()
-    (tmp_path / "new.csv").write_text(text.replace("e0", "n0"))
+    (tmp_path / "new.csv").write_text(text.replace("e0", "n0").replace(",p0", ",q0"))
     result = mmfuse("evaluate", trained / "run", tmp_path / "new.csv", "--json", "-")
     figures = json.loads(result.stdout)
     assert figures["on"] == "all"

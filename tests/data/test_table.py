@@ -245,7 +245,7 @@ def test_decimal_commas_survive_writing(tmp_path, suffix):
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = written(tmp_path, "old")
 
-    def full(table, scratch, numeric):
+    def full(table, scratch, numeric, about):
         scratch.write_text("half")
         raise OSError(28, "No space left on device")
 
