@@ -22,7 +22,7 @@ test-all: lint
 
 # Figures of docs/benchmarks.md: about an hour on two idle cores. What reads photographs and weights needs MMFUSE_DATA and MMFUSE_WEIGHTS.
 bench: $(VENV)/.installed
-	@for name in metrics_speed rates ranks kills; do echo "$$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in metrics_speed describe rates ranks kills; do echo "$$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@echo cuda; $(BIN)/python benchmarks/cuda.py
 	@echo million; $(BIN)/python benchmarks/million.py 10000 100000
 	@if [ -z "$$MMFUSE_DATA" ] || [ -z "$$MMFUSE_WEIGHTS" ]; then echo "finetune, frozen, fusions: left out, MMFUSE_DATA and MMFUSE_WEIGHTS are not set"; else \

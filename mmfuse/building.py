@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from mmfuse.card import LabelLine
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, MmfuseError, nearest
 from mmfuse.knobs import RESERVED, Node, Part
-from mmfuse.spec import LabelLine, Line
+from mmfuse.spec import Line
 
 
 class Broken:

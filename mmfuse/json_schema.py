@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter
 
+from mmfuse.card import Card, LabelLine
 from mmfuse.catalog import Catalog
 from mmfuse.knobs import Node, Part
 from mmfuse.parts import Modality
-from mmfuse.spec import Card, LabelLine, Line, Plan, Words
+from mmfuse.spec import Line, Plan, Words
 
 Tree = dict[str, Any]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from mmfuse.card import Card
 from mmfuse.errors import Faults, nearest
-from mmfuse.spec import Card
 
 FUSED = "fused"
 """The source of the head on the fused vector."""
@@ -50,7 +50,7 @@ def label_faults(card: Card) -> Faults:
             faults.add(where, f"{len(line.classes)} classes", "two or more")
         if len(set(line.classes)) != len(line.classes):
             faults.add(where, "a class stands twice", mend="name each class once")
-        if line.positive and line.positive not in line.classes:
+        if line.positive and not line.is_open and line.positive not in line.classes:
             faults.add(
                 f"{where}.positive", f"no class is called '{line.positive}'", mend=nearest(line.positive, line.classes)
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.card import open_positives
 from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.folds import settled_split, training_folds
@@ -97,6 +98,7 @@ class Pipeline(StoredAsFolder, Summarized):
         """
         cases = as_cases(cases, self.spec.card, labelled=True)
         self.events.clear()
+        open_positives(self.spec.card).raise_as(SpecError)
         split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs, self.watch).raise_as(TableError)
         before = len(self.events)

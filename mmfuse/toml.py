@@ -19,13 +19,14 @@ from typing import Any
 import tomli_w
 
 from mmfuse.building import build, tree
+from mmfuse.card import Card
 from mmfuse.catalog import Catalog
 from mmfuse.errors import Faults, SpecError, nearest
 from mmfuse.formats.toml_files import BITS, read_toml
 from mmfuse.formats.trees import DEEPEST, fault_of
 from mmfuse.hooks import hookimpl
 from mmfuse.knobs import Node, Part
-from mmfuse.spec import Card, Plan, Spec
+from mmfuse.spec import Plan, Spec
 
 Source = str | Path | Mapping[str, Any]
 

@@ -10,9 +10,10 @@ from specs import tree as small
 
 import mmfuse
 from mmfuse.building import Broken, build, tree
+from mmfuse.card import Card, LabelLine
 from mmfuse.errors import Faults, MmfuseError, SpecError
 from mmfuse.parts import Encoder, Step
-from mmfuse.spec import Card, LabelLine, NetworkSection, Plan, TrainingSection
+from mmfuse.spec import NetworkSection, Plan, TrainingSection
 from mmfuse.toml import read
 
 CATALOG = mmfuse.Catalog(installed=False)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from mmfuse.card import Card
 from mmfuse.errors import SpecError
 from mmfuse.labels import Label, Labels
 from mmfuse.learnt import save_arrays
 from mmfuse.naming import feature_faults, name_faults, prediction_columns
-from mmfuse.spec import Card
 from mmfuse.toml import load
 
 PLAN = {"network": {"encoders": {"table": "mlp"}, "head": "linear"}}

@@ -4,20 +4,16 @@ import pytest
 from pydantic import ValidationError
 
 import mmfuse
+from mmfuse.card import Card, CasesSection, ColumnLine, LabelLine, SplitSection
 from mmfuse.labels import Label, Labels
 from mmfuse.parts import Encoder
 from mmfuse.spec import (
     BestEpoch,
-    Card,
-    CasesSection,
-    ColumnLine,
     DecisionLine,
     EncoderLine,
-    LabelLine,
     NetworkSection,
     Plan,
     Spec,
-    SplitSection,
     TrainingSection,
 )
 

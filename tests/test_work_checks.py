@@ -3,11 +3,12 @@
 import pytest
 from test_work import Killed, fit, opened, same, whole  # noqa: F401  # a fixture
 
+from mmfuse.card import Card, CasesSection
 from mmfuse.data.cases import Cases
 from mmfuse.data.table import Table
 from mmfuse.errors import RunError
 from mmfuse.events import EpochEnded
-from mmfuse.spec import Card, CasesSection, Plan, Spec
+from mmfuse.spec import Plan, Spec
 from mmfuse.work import Work, identity
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from mmfuse.builtin.losses import CrossEntropy
+from mmfuse.card import Card, CasesSection
 from mmfuse.data.cases import Cases
 from mmfuse.data.table import Table
 from mmfuse.learnt import Learnt
 from mmfuse.net.features import Features, Fused
 from mmfuse.parts import Augmentation, Encoder, FeatureFusion, Head, Modality, Reader
-from mmfuse.spec import Card, CasesSection, NetworkSection, Plan, Spec, TrainingSection
+from mmfuse.spec import NetworkSection, Plan, Spec, TrainingSection
 from mmfuse.wiring import wire
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmfuse.advice.leaks import column_findings
 from mmfuse.advice.pictures import picture_findings
+from mmfuse.advice.wording import wording_findings
 from mmfuse.data.findings import LEVELS, Finding, Level
 from mmfuse.data.inputs import column_faults
 from mmfuse.data.splits import SPLITS, Names, checked_split, straddling
@@ -44,7 +45,7 @@ def audit(cases: Cases, split: Names, *, files: bool = True, watch: Watch = sile
     except PartError as error:
         faults = error.faults
     told = [Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
-    findings += told + column_findings(cases, split)
+    findings += told + wording_findings(cases) + column_findings(cases, split)
     if files:
         findings += [finding for finding in picture_findings(cases, split, watch) if finding not in told]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))

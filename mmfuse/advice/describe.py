@@ -13,6 +13,17 @@ from typing import Any
 from mmfuse.advice.drafting import DraftedInputs
 from mmfuse.advice.leaks import name_words, names_someone
 from mmfuse.advice.profile import Profile
+from mmfuse.advice.vocabulary import (
+    disease_class,
+    known_later,
+    made_by_model,
+    missing_among_numbers,
+    names_event,
+    names_time,
+)
+from mmfuse.advice.wording import BINS, SURVIVAL
+from mmfuse.card import OPEN
+from mmfuse.data.spelling import variants
 from mmfuse.data.splits import SYNONYMS
 from mmfuse.data.table import Table, as_table
 from mmfuse.data.words import listed, named, number
@@ -29,14 +40,6 @@ _BESIDE_LABELS = frozenset({
     "final", "true", "ground", "truth", "gt", "lesion", "tumor", "tumour", "binary", "main", "name", "code", "group",
     "1", "2", "3",
 })  # fmt: skip
-_LATER = frozenset({
-    "birads", "rads", "histology", "histological", "histopathology", "pathology", "pathological", "management",
-    "treatment",
-    "therapy", "surgery", "biopsy", "excision", "report", "keywords", "verification", "interpretation", "diagnosis",
-    "diagnostic", "dx", "confirmed", "confirm", "confirmation", "followup", "outcome", "survival", "recurrence",
-    "metastasis", "prognosis", "tnm", "stage", "grade", "mask", "segmentation", "malignant", "malignancy",
-})  # fmt: skip
-_MADE = frozenset({"monet", "prediction", "predicted", "pred", "probability", "prob", "logit", "softmax"})
 _PEOPLE = (
     "patient",
     "subject",
@@ -51,9 +54,6 @@ _PEOPLE = (
     "study",
 )
 _UNITS = ("lesion", "nodule", "eye", "patient", "exam", "examination", "study", "visit", "image", "case")
-_POSITIVE = frozenset({
-    "malignant", "positive", "yes", "true", "present", "cancer", "carcinoma", "melanoma", "abnormal", "disease", "sick",
-})  # fmt: skip
 _MOST_CLASSES = 20
 _MOST_GIVEN_CLASSES = 200
 _BLOCK = 3
@@ -79,6 +79,7 @@ def describe(
     draft.mark()
     draft.set_aside_label_blocks()
     inputs = DraftedInputs(draft.profiles, draft.left)
+    draft.map_inputs(inputs.modalities)
     card = draft.card(inputs.modalities)
     return card, (*table.notes, *draft.notes, *inputs.notes, *_doubts(inputs.modalities))
 
@@ -134,34 +135,17 @@ class _Draft:
             self.left.pop(group, None)
         else:
             self.notes.append("group: none found, each case by itself; name the patient's column if there is one")
-        self.cases |= {"root": ".", "missing": ["", *self._missing_words()]}
-
-    def _missing_words(self) -> list[str]:
-        """Words for missing in columns of numbers, which cannot be read otherwise; others are only told of."""
-        spelled: Counter[str] = Counter()
-        for profile in self.profiles.values():
-            blanks = Counter({word: count for word, count in profile.blanks.items() if word})
-            if blanks and profile.numeric:
-                spelled += blanks
-                self.notes.append(f"missing: {listed(blanks)} stand among the numbers of '{profile.name}'")
-        for profile in self.profiles.values():
-            blanks = Counter({word: count for word, count in profile.blanks.items() if word})
-            if blanks and not profile.numeric:
-                taken = Counter({word: count for word, count in blanks.items() if word in spelled})
-                words = Counter({word: count for word, count in blanks.items() if word not in spelled})
-                if taken:
-                    self.notes.append(f"missing: {listed(taken)} will then be missing in '{profile.name}' too")
-                if words:
-                    text = f"'{profile.name}' holds {listed(words)}: a category, unless you list it under `missing`"
-                    self.notes.append(text)
-        return sorted(spelled)
+        words, told = _missing_words(list(self.profiles.values()))
+        self.cases |= {"root": ".", "missing": ["", *words]}
+        self.notes += told
 
     def find_split(self) -> None:
         """[split]: a column of train, valid and test."""
         found = [
             profile.name
             for profile in self.left.values()
-            if len({SYNONYMS.get(word.lower(), "") for word in profile.raw} - {""}) > 1
+            if len(profile.raw) <= 4 * len(SYNONYMS)
+            and len({SYNONYMS.get(word.lower(), "") for word in profile.raw} - {""}) > 1
             and all(word.lower() in SYNONYMS for word in profile.raw)
         ]
         for name in found:
@@ -175,30 +159,75 @@ class _Draft:
     def find_labels(self, given: Sequence[str]) -> None:
         """[labels]: the given columns, else those of few words whose names say so."""
         for name in given:
-            profile = self.profiles[name]
-            if not 2 <= len(profile.raw) <= _MOST_GIVEN_CLASSES:
-                found = f"column '{name}' holds {len(profile.raw)} different words"
-                expected = f"2 to {_MOST_GIVEN_CLASSES} classes: a label is a closed list"
-                raise TableError(found, expected, "group them into classes in a column of their own", self.source)
+            _check_label(self.profiles[name], self.source)
         names = list(given) or [profile.name for profile in self.left.values() if _looks_like_label(profile)]
         for name in names:
-            classes = _classes(self.profiles[name], self.cases["missing"])
-            self.labels[name] = classes
-            self.left.pop(name, None)
-            how = "" if given else ", by its name"
-            self.notes.append(f"label: '{name}'{how}; positive class '{classes[-1]}' (the last): {named(classes)}")
+            self._add_label(name, "" if given else ", by its name")
+        if not given:
+            numbers = [
+                profile.name for profile in self.left.values() if _is_called_label(profile) and profile.is_number
+            ]
+            if numbers:
+                self.notes.append(f"no label: {named(numbers)}: called like a label, but a number; {BINS}")
         if not names:
             self.notes.append("label: none found; name the column of what is to be predicted")
+        self._find_survival()
+
+    def _add_label(self, name: str, how: str) -> None:
+        profile = self.profiles[name]
+        self.left.pop(name, None)
+        self._map_variants(name)
+        classes, positive = _classes(profile, self.cases["missing"])
+        self.labels[name] = classes if positive else {"classes": classes, "positive": OPEN}
+        told = f"positive class '{positive}' (the last)" if positive else "please name its `positive` class"
+        self.notes.append(f"label: '{name}'{how}; {told}: {named(classes)}")
+        doubtful = Counter(
+            {word: count for word, count in profile.blanks.items() if word in classes and missing_among_numbers(word)}
+        )
+        if doubtful:
+            self.notes = [note for note in self.notes if not note.startswith(f"'{name}' holds ")]
+            text = f"label '{name}': {listed(doubtful)} {'are' if len(doubtful) > 1 else 'is'} probably missing"
+            self.notes.append(f"please check: {text}; list it under `missing` and take it out of the classes")
+
+    def _map_variants(self, name: str) -> None:
+        """[columns] values: words that are the same but for case and spaces."""
+        words = self.profiles[name].variants
+        if words:
+            self.columns[name] = {"values": words}
+            alike = ", ".join(f"'{word}' = '{meant}'" for word, meant in words.items())
+            self.notes.append(f"please check: '{name}': the same word but for case: {alike}; mapped by `values`")
+
+    def _find_survival(self) -> None:
+        """Times with a column of events beside: told, since neither alone is a label."""
+        times = [p.name for p in self.left.values() if p.amount and names_time(p.ordered_words)]
+        events = [p.name for p in self.profiles.values() if names_event(p.ordered_words) and len(p.counts) == 2]
+        if times and events:
+            text = f"please check: {named(times)} with {named(events)}: survival times, it seems; {SURVIVAL}"
+            self.notes.append(text)
+            for name in [name for name in (*times, *events) if name in self.left]:
+                del self.left[name]
+                self.columns[name] = {"known": LATER}
 
     def mark(self) -> None:
         """[columns]: names that speak of what is known only later, or of a model."""
-        for known, telling in ((LATER, _LATER), (MADE, _MADE)):
-            found = [name for name, profile in self.left.items() if profile.name_words & telling]
+        for known, telling in ((LATER, known_later), (MADE, made_by_model)):
+            found = [name for name, profile in self.left.items() if telling(profile.ordered_words)]
             for name in found:
                 del self.left[name]
                 self.columns[name] = {"known": known}
             if found:
                 self.notes.append(f"please check: {named(found)}: taken as '{known}' by name, so refused as inputs")
+
+    def map_inputs(self, modalities: dict[str, Any]) -> None:
+        """[columns] values, for the categories that are inputs; and a word on groups, which are not mapped."""
+        for knobs in modalities.values():
+            for name in (*knobs.get("categorical", ()), *knobs.get("multi", ())):
+                self._map_variants(name)
+        group = self.cases.get("group", "")
+        alike = variants(self.profiles[group].counts) if group else {}
+        if alike:
+            shown = named(f"'{word}' and '{meant}'" for word, meant in alike.items())
+            self.notes.append(f"please check: group '{group}': the same word but for case: {shown}; one patient?")
 
     def set_aside_label_blocks(self) -> None:
         """Columns of 0 and 1 beside a label of 0 and 1, or in a row where no label is known, may be further labels."""
@@ -218,6 +247,27 @@ class _Draft:
                 beside = "beside a label of 0 and 1" if labelled else "side by side"
                 text = f"left out: {named(rest)} hold 0 and 1 {beside}; name them as labels, or as `categorical` inputs"
                 self.notes.append(text)
+
+
+def _missing_words(profiles: Sequence[Profile]) -> tuple[list[str], list[str]]:
+    """Return the words for missing in columns of numbers, which cannot be read otherwise, and notes on these and on
+    others."""
+    notes: list[str] = []
+    spelled: Counter[str] = Counter()
+    for profile in profiles:
+        if profile.blanks and profile.numeric:
+            spelled += profile.blanks
+            notes.append(f"missing: {listed(profile.blanks)} stand among the numbers of '{profile.name}'")
+    for profile in profiles:
+        if profile.blanks and not profile.numeric:
+            taken = Counter({word: count for word, count in profile.blanks.items() if word in spelled})
+            words = Counter({word: count for word, count in profile.blanks.items() if word not in spelled})
+            if taken:
+                notes.append(f"missing: {listed(taken)} will then be missing in '{profile.name}' too")
+            if words:
+                told = "probably missing: a category, unless you list it under `missing`"
+                notes.append(f"'{profile.name}' holds {listed(words)}, {told}")
+    return sorted(spelled), notes
 
 
 def _best_id(profiles: Iterable[Profile], source: str) -> str:
@@ -244,14 +294,37 @@ def _best_group(profiles: Iterable[Profile]) -> str:
     return min(ranks, key=lambda name: ranks[name], default="")
 
 
-def _looks_like_label(profile: Profile) -> bool:
+def _is_called_label(profile: Profile) -> bool:
     words = profile.name_words
-    speaks = bool(words & _LABELS) and words <= _LABELS | _BESIDE_LABELS
-    return speaks and 2 <= len(profile.counts) <= _MOST_CLASSES and not profile.image
+    return bool(words & _LABELS) and words <= _LABELS | _BESIDE_LABELS
 
 
-def _classes(profile: Profile, missing: Sequence[str]) -> list[str]:
-    """Its words in order (numbers as numbers), those that speak of disease last."""
-    words = sorted(profile.counts, key=lambda word: (number(word), word) if profile.numeric else (0.0, word))
-    words += [word for word in sorted(profile.blanks) if word not in missing]
-    return sorted(words, key=lambda word: word.lower() in _POSITIVE)
+def _looks_like_label(profile: Profile) -> bool:
+    return (
+        _is_called_label(profile)
+        and 2 <= len(profile.counts) <= _MOST_CLASSES
+        and not (profile.image or profile.is_number)
+    )
+
+
+def _check_label(profile: Profile, source: str) -> None:
+    """Raises: TableError for a given label that is a number, or no closed list of classes."""
+    where = f"{source}, column {profile.name}"
+    if profile.is_number:
+        found = f"column '{profile.name}' is a number: {len(profile.counts)} different values"
+        mend = f"{BINS}; {SURVIVAL}" if names_time(profile.ordered_words) else BINS
+        raise TableError(found, "a label of few classes", mend, where)
+    if not 2 <= len(profile.raw) <= _MOST_GIVEN_CLASSES:
+        found = f"column '{profile.name}' holds {len(profile.raw)} different words"
+        expected = f"2 to {_MOST_GIVEN_CLASSES} classes: a label is a closed list"
+        raise TableError(found, expected, "group them into classes in a column of their own", source)
+
+
+def _classes(profile: Profile, missing: Sequence[str]) -> tuple[list[str], str]:
+    """Its words in order (numbers as numbers), those that look missing first, the positive one last; and this one,
+    empty where no word says which it is."""
+    words = [word for word in profile.counts if word not in profile.variants]
+    words.sort(key=lambda word: (number(word), word) if profile.numeric else (0.0, word))
+    positive = "1" if set(words) == {"0", "1"} else disease_class(words)
+    words = sorted(words, key=lambda word: word == positive)
+    return [word for word in sorted(profile.blanks) if word not in missing] + words, positive

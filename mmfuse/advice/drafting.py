@@ -9,7 +9,8 @@ from typing import Any
 
 from mmfuse.advice.leaks import name_words
 from mmfuse.advice.profile import Profile
-from mmfuse.data.words import named
+from mmfuse.advice.vocabulary import has_digit
+from mmfuse.data.words import listed, named
 
 _TAKEN = frozenset({"image", "table", "vector", "fused"})
 _FILE_WORDS = frozenset({"file", "filename", "path", "name", "jpg", "png"})
@@ -52,7 +53,8 @@ class DraftedInputs:
                 families[match[1]].append(name)
         for stem, names in families.items():
             if len(names) >= _VECTOR:
-                alike = stem and all(name in names for name in self.profiles if name.startswith(stem))
+                found = set(names)
+                alike = stem and all(name in found for name in self.profiles if name.startswith(stem))
                 for name in names:
                     del self.left[name]
                 modality = self._modality_name(name_words(stem), "embedding")
@@ -105,4 +107,18 @@ def _unusable(profile: Profile) -> str:
         return "one word in all cells"
     if profile.names_cases:
         return "names of cases or people"
-    return "dates (for a split by time: [split] by = …)" if profile.date else ""
+    if profile.date:
+        return "dates (for a split by time: [split] by = …)"
+    if any(has_digit(word) for word in profile.strange):
+        return (
+            f"{listed(profile.strange)} beside numbers: below or above what could be measured, ranges or units, so not"
+            " missing; write numbers in their place, or name the column under `categorical`"
+        )
+    if profile.strange:
+        return (
+            f"{listed(profile.strange)} beside numbers; if that means missing, list it under `missing` in [cases] and"
+            " the column under `numeric`; else write numbers in its place"
+        )
+    if profile.units:
+        return f"numbers with units or other signs: {listed(profile.units)}; take these off, so that numbers are left"
+    return ""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmfuse.advice.vocabulary import known_later, made_by_model
 from mmfuse.data.findings import Finding
+from mmfuse.data.spelling import toml_key
 from mmfuse.data.splits import Names, straddling
 from mmfuse.data.table import canonical
 from mmfuse.data.words import number
@@ -53,7 +55,7 @@ def column_findings(cases: Cases, split: Names) -> list[Finding]:
     for name, modality in cases.card.modalities.items():
         if not modality.is_image:
             for column in modality.columns:
-                findings += _input_findings(cases, name, column)
+                findings += _input_findings(cases, name, column) or _by_name(cases, name, column)
     return findings + _people(cases, split)
 
 
@@ -73,6 +75,21 @@ def _input_findings(cases: Cases, modality: str, column: str) -> list[Finding]:
         text = f"{len(kinds)} different words in {len(known)} cells: an identifier or free text, no category"
         return [Finding("warning", where, text, "leave it out, or split it into categories")]
     return _telling(cases, column, where)
+
+
+def _by_name(cases: Cases, modality: str, column: str) -> list[Finding]:
+    """Whether the column's name speaks of what is no input, unless the card says that it was known before."""
+    line = cases.card.columns.get(column)
+    if line is not None and line.known:  # `before the diagnosis`, or allowed by name
+        return []
+    words = name_words(column)
+    said = "after the diagnosis" if known_later(words) else "made by a model" if made_by_model(words) else ""
+    if not said:
+        return []
+    key = f"[columns] {toml_key(column)}"
+    text = f"by its name it was {said if said.startswith('made') else f'known only {said}'}, and it is an input of"
+    mend = f'{key} = {{ known = "{said}" }}; if it was known before: {key} = {{ known = "before the diagnosis" }}'
+    return [Finding("warning", f"{cases.table.source}, column {column}", f"{text} modality '{modality}'", mend)]
 
 
 def _telling(cases: Cases, column: str, where: str) -> list[Finding]:
@@ -96,7 +113,8 @@ def _telling(cases: Cases, column: str, where: str) -> list[Finding]:
         share, base = sum(by_word.values()) / total, max(by_class.values()) / total
         if share >= _NEARLY and 1 - share < 0.2 * (1 - base):
             how = "determines" if share == 1 else f"nearly determines ({share:.1%} of cases)"
-            mend = f'if it was known only after the diagnosis: [columns] {column} = {{ known = "after the diagnosis" }}'
+            key = f"[columns] {toml_key(column)}"
+            mend = f'if it was known only after the diagnosis: {key} = {{ known = "after the diagnosis" }}'
             findings.append(Finding("warning", where, f"{how} label '{label.name}'", mend))
     return findings
 

@@ -5,23 +5,32 @@ Drawn from the cells and the column's name alone; `describe` says what it makes 
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections import Counter
 from functools import cached_property
 
 from mmfuse.advice.leaks import name_words, names_someone
+from mmfuse.advice.vocabulary import means_missing, missing_among_numbers
 from mmfuse.data.dates import days
+from mmfuse.data.spelling import variants
 from mmfuse.data.table import Table, canonical
-from mmfuse.data.words import number
+from mmfuse.data.words import all_numbers, many_numbers, number
 from mmfuse.errors import TableError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-BLANKS = frozenset({
-    "na", "n/a", "n.a.", "nan", "none", "null", "nil", "not available", "not applicable", "not known", "not recorded",
-    "unknown", "unk", "unspecified", "missing", "?", "-", "--", ".", "",
-})  # fmt: skip
-"""Words that may stand for a missing value, in small letters."""
-
+_HEAD = 32
+"""Different words by which it is seen whether a column holds dates or units at all."""
+_FEW_NUMBERS = 3
+"""So few different numbers beside other words are names of categories."""
+_UNIT = re.compile(
+    r"[<>≤≥~≈]?\s*[+-]?\d+([.,]\d+)?\s*(%|°c?|[mµunkc]?[gml]|[mcµ]m[²³23]?|mmol/l|mg/d?l|y|yr|yrs|years?|mo|mos|months?|w|wks?"
+    r"|weeks?|d|days?|h|hrs?|hours?|min|j|jahre?|monate?|tage?|ans?|mois|jours?|anos|años|meses|dias|días|лет|мес|мм|см|г|岁|歳)\.?"
+    r"|\d{1,3}([,.' ]\d{3})+([.,]\d+)?",
+    re.IGNORECASE,
+)
+"""A number with its unit, or with signs between thousands."""
 _CODES = frozenset(
     {"class", "type", "code", "category", "device", "site", "side", "kind", "status", "centre", "center"}
 )
@@ -35,26 +44,43 @@ class Profile:
 
     def __init__(self, table: Table, name: str) -> None:
         self.name = name
-        self.name_words = frozenset(name_words(name))
+        self.ordered_words = name_words(name)
+        self.name_words = frozenset(self.ordered_words)
         self.rows = len(table)
         self.decimal = table.decimal
-        self.raw = Counter(word for word in table[name] if word is not None)
+        cells: Counter[str | None] = Counter(table[name].tolist())
+        cells.pop(None, None)
+        self.raw: Counter[str] = cells  # type: ignore[assignment]  # None is out
         """Words as they stand."""
-        blanks = {word for word in self.raw if word.lower() in BLANKS}
-        self.blanks = Counter({word: self.raw[word] for word in self.raw if word in blanks | self._odd(blanks)})
-        """Words that look like missing values: known ones, and a few that stand among numbers."""
+        self.numeric = bool(self.raw) and all_numbers(self.raw, self.decimal)
+        """Whether all words but `blanks` are numbers."""
+        self.blanks: Counter[str] = Counter()
+        """Words that look like missing values. Beside numbers they hold no digit, and cannot mean 0."""
+        self.strange: Counter[str] = Counter()
+        """Beside numbers, which are half of the cells or more: words that are no numbers, and may mean something."""
+        if not self.numeric:
+            self._sort_words()
         self.counts: Counter[str] = Counter()
         """Words in their one form, without `blanks`."""
         for word, count in self.raw.items():
             if word not in self.blanks:
-                self.counts[canonical(word, table.decimal)] += count
+                form = canonical(word, table.decimal)
+                self.counts[form] = self.counts.get(form, 0) + count
 
-    def _odd(self, blanks: set[str]) -> set[str]:
-        """The at most three words that stand among numbers, where at least four in five other cells hold one."""
-        words = {word for word in self.raw if word not in blanks}
-        odd = {word for word in words if math.isnan(number(canonical(word, self.decimal)))}
-        cells, strange = (sum(self.raw[word] for word in some) for some in (words, odd))
-        return odd if len(odd) <= 3 < len(words - odd) and strange <= 0.2 * cells else set()
+    def _sort_words(self) -> None:
+        others = Counter({w: n for w, n in self.raw.items() if math.isnan(number(w, self.decimal))})
+        blanks = Counter({word: count for word, count in others.items() if means_missing(word)})
+        if "-" in blanks and any(not word.strip("+") for word in others):  # a negative finding, beside positive ones
+            del blanks["-"]
+        numbers = {word for word in self.raw if word not in others}
+        sure = Counter({word: count for word, count in blanks.items() if missing_among_numbers(word)})
+        cells = sum(self.raw[word] for word in numbers)
+        if numbers and len(others) == len(sure):
+            self.numeric, self.blanks = True, sure
+        elif len(numbers) > _FEW_NUMBERS and cells >= (self.raw.total() - sure.total()) / 2:
+            self.blanks, self.strange = sure, others - sure
+        else:
+            self.blanks = blanks
 
     @property
     def known(self) -> int:
@@ -67,7 +93,7 @@ class Profile:
 
     @property
     def constant(self) -> bool:
-        return len(self.counts) == 1 and (not self.blanks or self.numeric)
+        return len(self.counts) - len(self.variants) == 1 and (not self.blanks or self.numeric)
 
     @property
     def unique(self) -> bool:
@@ -78,10 +104,6 @@ class Profile:
     def own_words(self) -> bool:
         """(Nearly) every cell has a word of its own, or there are too many for categories."""
         return len(self.counts) > min(_MOST_CATEGORIES, self.known / 2)
-
-    @cached_property
-    def numeric(self) -> bool:
-        return bool(self.counts) and not any(math.isnan(number(word)) for word in self.counts)
 
     @property
     def amount(self) -> bool:
@@ -97,14 +119,36 @@ class Profile:
         if not self.counts or (self.numeric and "date" not in self.name_words):
             return ""
         try:
+            days(itertools.islice(self.counts, _HEAD), "")
             return days(self.counts, "")[1]
         except TableError:
             return ""
 
     @cached_property
     def image(self) -> bool:
+        if self.numeric:
+            return False
         paths = sum(count for word, count in self.counts.items() if word.lower().endswith(IMAGE_SUFFIXES))
         return self.known > 0 and paths >= 0.9 * self.known
+
+    @cached_property
+    def units(self) -> Counter[str]:
+        """Numbers with units or with signs between thousands, where they are half of the cells or more."""
+        if self.numeric or not any(_UNIT.fullmatch(word) for word in itertools.islice(self.counts, _HEAD)):
+            return Counter()
+        found = Counter({word: count for word, count in self.counts.items() if _UNIT.fullmatch(word)})
+        plain = sum(count for word, count in self.counts.items() if not math.isnan(number(word)))
+        return found if found.total() + plain >= self.known / 2 else Counter()
+
+    @cached_property
+    def variants(self) -> dict[str, str]:
+        """{word: the spelling to take for it} of words that another one equals but for case and spaces."""
+        return {} if self.numeric or self.own_words else variants(self.counts)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it measures or counts, and is no closed list of classes."""
+        return self.numeric and not self.name_words & _CODES and many_numbers(self.counts)
 
     @property
     def names_cases(self) -> bool:
@@ -119,7 +163,7 @@ class Profile:
         for sign in _SIGNS:
             several = {word for word in self.counts if sign in word.strip(sign)}
             pieces = {piece.strip() for word in several for piece in word.split(sign)} - {""}
-            alone = {piece for piece in pieces if piece in self.counts or piece.lower() in BLANKS}
+            alone = {piece for piece in pieces if piece in self.counts or means_missing(piece)}
             cells = sum(self.counts[word] for word in several)
             if len(several) >= 2 and cells >= max(2, 0.02 * self.known) and len(alone) >= 0.5 * len(pieces):
                 return sign

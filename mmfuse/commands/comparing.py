@@ -12,7 +12,7 @@ import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option, tell_shadowed
 from mmfuse.commands.keeping import take
-from mmfuse.commands.standing import HEADLINES, show_study, write_tables
+from mmfuse.commands.standing import show_study, write_tables
 from mmfuse.commands.transferring import (
     TRANSFER,
     Asked,
@@ -162,8 +162,7 @@ def _one_table(
     judgement = mmfuse.judge(study, catalog=app.catalog)
     show_study(app.screen, study, judgement)
     write_tables(out, judgement)
-    files = ["study.json", "comparison.csv", "differences.csv", *([HEADLINES] if judgement.headlines else [])]
-    app.screen.text(f"\n{out}: {', '.join(files)}; again: mmfuse compare --out {out} --show")
+    app.screen.text(f"\n{out}: study.json, comparison.csv, differences.csv; again: mmfuse compare --out {out} --show")
     return not study.failed
 
 

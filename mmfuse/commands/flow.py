@@ -41,7 +41,7 @@ def flow(spec: Spec, wiring: Wiring, has_valid: bool) -> Branch:
     branches += _decisions(wiring, has_valid)
     if wiring.all_sources:
         branches.append(Branch(f"answer: {wiring.answer}"))
-    positive = {label.name: label.positive for label in card.label_set}
+    positive = {label.name: card.labels[label.name].positive or label.positive for label in card.label_set}
     for name, rule in spec.plan.prediction.operating_points.items():
         place = "fitted on valid" if has_valid else "not fitted, as there is no valid"
         branches.append(Branch(f"{name} is called {positive[name]} at {rule}, {place}"))

@@ -81,14 +81,20 @@ def holds_card(plan: str, catalog: Catalog) -> bool:
 def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = False) -> Cases:
     """Cases for a run, read by the run's own card.
 
-    Where a card stands beside them, or is given, its [cases] section (id, root, missing …) is taken; labels and
-    modalities stay those that the run has learnt.
+    Where a card stands beside them, or is given, its [cases] section (id, root, missing …) is taken, and the words that
+    its [columns] map are added to the run's; labels and modalities stay those that the run has learnt.
     """
     path = card or table.with_suffix(".toml")
     if card is not None or path.is_file():
         path = card_of(table, card)
-        section = mmfuse.read_toml(path).get("cases", {})
-        known = known.model_copy(update={"cases": mmfuse.load_card({"cases": section}).cases})
+        given = mmfuse.read_toml(path)
+        beside = mmfuse.load_card({"cases": given.get("cases", {}), "columns": given.get("columns", {})})
+        lines = dict(known.columns)
+        for name, theirs in beside.columns.items():
+            line = lines.get(name, mmfuse.ColumnLine())
+            added = {word: line.values.get(meant, meant) for word, meant in theirs.values.items()}
+            lines[name] = line.model_copy(update={"values": {**line.values, **added}})
+        known = known.model_copy(update={"cases": beside.cases, "columns": lines})
     return load_cases(table, known, path.parent, labelled=labelled)
 
 

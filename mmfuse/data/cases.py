@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.aside import Index, picked, positions, room
 from mmfuse.data.rows import Rows, check_paths, place
+from mmfuse.data.spelling import but_for_case, mapped, value_map
 from mmfuse.data.table import Table, Texts, as_table, canonical, read_table
 from mmfuse.data.words import SHOWN, named
 from mmfuse.data.workers import in_chunks
@@ -26,7 +27,7 @@ from mmfuse.labels import UNKNOWN, Label
 from mmfuse.summaries import Summarized, counted
 
 if TYPE_CHECKING:
-    from mmfuse.spec import Card
+    from mmfuse.card import Card
 
 
 class Cases(Summarized):
@@ -46,8 +47,8 @@ class Cases(Summarized):
         *,
         labelled: bool = True,
     ) -> None:
-        table = as_table(table, card.cases.missing)
-        self.table = table
+        self.table = table = _meant(as_table(table, card.cases.missing), card)
+        """With words as the card's `values` say."""
         self.card = card
         self.labels = card.label_set
         self.labelled = labelled
@@ -99,7 +100,8 @@ class Cases(Summarized):
             kept = set(columns)
             reason = ("it is not among the columns that the modality says it reads", "name it in `columns`")
             refused |= {name: reason for name in self.table.names if name not in kept and name not in refused}
-        rows = Rows(self.ids, self.table, self.root, refused)
+        values = {name: line.values for name, line in self.card.columns.items()}
+        rows = Rows(self.ids, self.table, self.root, refused, values=values)
         return rows if index is None else rows.take(index)
 
     def take(self, index: Index) -> Cases:
@@ -121,6 +123,15 @@ def as_cases(given: Cases | Table | Any, card: Card, *, labelled: bool) -> Cases
     Raises: TableError for anything else, and what `Cases` refuses.
     """
     return given if isinstance(given, Cases) else Cases(given, card, labelled=labelled)
+
+
+def _meant(table: Table, card: Card) -> Table:
+    """The table with the words that `values` of [columns] replaces."""
+    lines = {name: line.values for name, line in card.columns.items() if line.values and name in table}
+    if not lines:
+        return table
+    missing, decimal = card.cases.missing, table.decimal
+    return table.with_columns({name: mapped(table[name], values, missing, decimal) for name, values in lines.items()})
 
 
 # ── reading the card's columns ────────────────────────────────────────────────────────────────────────────────────────
@@ -210,13 +221,20 @@ def _read_targets(table: Table, label: Label, ids: NDArray[np.str_], faults: Fau
             place(table, first, str(ids[first]), label.column),
             f"'{word}' is no class of label '{label.name}'" + (f" ({count} rows)" if count > 1 else ""),
             f"one of {', '.join(label.classes)}",
-            f"{nearest(word, label.classes)}; else add the class to the card, or the word to `missing`",
+            _mend_of_class(word, label),
         )
     if len(counts) > SHOWN:
         rest = sum(counts.values()) - sum(count for _, count in counts.most_common(SHOWN))
         found = f"{len(counts) - SHOWN} more words in {rest} rows are no classes of label '{label.name}'"
         faults.add(f"{table.source}, column {label.column}", found, f"one of {', '.join(label.classes)}")
     return np.fromiter((codes[word] for word in words), np.int64, len(words))
+
+
+def _mend_of_class(word: str, label: Label) -> str:
+    same = but_for_case(word, label.classes)
+    if same:
+        return f"the same word as '{same}' but for case: {value_map(label.column, {word: same})} in the card"
+    return f"{nearest(word, label.classes)}; else add the class to the card, or the word to `missing`"
 
 
 def _refusals(card: Card) -> dict[str, tuple[str, str]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.aside import Index, picked, positions
+from mmfuse.data.spelling import mapped
 from mmfuse.data.table import Table, Texts, canonical, numbers
-from mmfuse.data.words import SHOWN
+from mmfuse.data.words import SHOWN, texts
 from mmfuse.errors import Faults, TableError, nearest
 from mmfuse.labels import Ints
 
@@ -29,12 +31,14 @@ class Rows:
         root: Path,
         refused: Mapping[str, tuple[str, str]],
         at: Ints | None = None,
+        values: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         self.ids = ids
         """(n,) text."""
         self.root = root
         self._table, self._at = table, at  # of which rows of it these are; None: all of them
         self._refused = refused
+        self._values = values  # of [columns]; whole cells are replaced already
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,7 +52,8 @@ class Rows:
         """The rows at `index`."""
         at = positions(index, len(self))
         ids = picked(self.ids, at)
-        return Rows(ids, self._table, self.root, self._refused, at if self._at is None else self._at[at])
+        of = at if self._at is None else self._at[at]
+        return Rows(ids, self._table, self.root, self._refused, of, self._values)
 
     def text(self, column: str) -> Texts:
         """(n,) object array of str | None, as the table has them.
@@ -73,6 +78,19 @@ class Rows:
         out = np.empty(len(words), dtype=object)
         out[:] = [known[word] for word in words]
         return out
+
+    def sets(self, column: str, sign: str) -> list[set[str]]:
+        """(n,) the categories of each cell, between which `sign` stands, in their one form; missing cells have none."""
+        values, decimal = self._values.get(column, {}), self._table.decimal
+
+        def pieces(cell: str) -> set[str]:
+            words = texts(piece.strip() for piece in cell.split(sign) if piece.strip())
+            meant = mapped(words, values, ("",), decimal) if values else words
+            return {canonical(word, decimal) for word in meant if word is not None}
+
+        cells = self.text(column)
+        known = {cell: set() if cell is None else pieces(cell) for cell in set(cells)}
+        return [known[cell] for cell in cells]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """(n,) float64, NaN where missing.

@@ -24,8 +24,8 @@ from mmfuse.labels import Ints, Labels
 from mmfuse.seeds import generator
 
 if TYPE_CHECKING:
+    from mmfuse.card import SplitSection
     from mmfuse.data.cases import Cases
-    from mmfuse.spec import SplitSection
 
 SPLITS = ("train", "valid", "test")
 WORDS = (*SPLITS, "")

@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +29,14 @@ _SAMPLE = 2**13
 """Cells by which it is seen whether a column's words recur."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBERS = re.compile(
+    r"(?:[+-]?(?:\d{1,99}(?:\.\d{0,99})?|\.\d{1,99})(?:[eE][+-]?\d{1,2})?\n)*+", re.ASCII
+)  # so short that all are finite
 _FRACTION = re.compile(r"([+-]?\d+)\.(\d*)", re.ASCII)
+_FRACTIONS, _WHOLE = 10, 20
+"""So many different numbers may be names of classes."""
+_TRUTHS = (len("true"), len("false"))
+_ENDS = ("0", ".")
 
 
 def as_text(value: Any) -> str | None:  # noqa: ANN401  # whatever a cell holds
@@ -84,8 +91,10 @@ def canonical(word: str, decimal: str = ".") -> str:
 
     Leading zeros are kept: "01" and "1" differ.
     """
-    if word.lower() in ("true", "false"):
-        return word.lower()
+    if len(word) in _TRUTHS and (small := word.lower()) in ("true", "false"):
+        return small
+    if decimal == "." and word[-1:] not in _ENDS:  # most words: nothing can be taken off
+        return word
     match = _FRACTION.fullmatch(word.replace(decimal, ".", 1) if decimal != "." else word)
     if match is None:
         return word
@@ -105,6 +114,23 @@ def number(word: str, decimal: str = ".") -> float:
         return math.nan
     value = float(word)
     return value if math.isfinite(value) else math.nan
+
+
+def all_numbers(words: Collection[str], decimal: str = ".") -> bool:
+    """Return whether each word is a number as `number` reads it; of many words in a small part of the time."""
+    lines = "\n".join(words) + "\n"
+    if decimal != ".":
+        lines = "e" if "." in lines else lines.replace(decimal, ".")
+    if lines.count("\n") == len(words) and _NUMBERS.fullmatch(lines):
+        return True
+    return not any(math.isnan(number(word, decimal)) for word in words)
+
+
+def many_numbers(words: Collection[str]) -> bool:
+    """Return whether these are values of a number, no names: more than 20 numbers, or more than 10 with fractions."""
+    if len(words) <= _FRACTIONS or not all_numbers(words):
+        return False
+    return len(words) > _WHOLE or not all(float(word).is_integer() for word in words)
 
 
 def numbers(

@@ -1,8 +1,8 @@
 """Scores of all sources about all cases, and how stages look at them.
 
-A source is an array (views, cases, columns) of logits or log-probabilities, NaN where it abstains and -inf where a
-probability is exactly 0; the softmax over a label's columns is the probability, to the bit the one that was stored. A
-`ScoreTable` is self-sufficient: every figure works from `scores.npz` alone, without images, torch or a spec.
+A source is an array (views, cases, columns) of logits or log-probabilities, NaN where it abstains; the softmax over a
+label's columns is the probability. A `ScoreTable` is self-sufficient: every figure works from `scores.npz` alone,
+without images, torch or a spec.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ from mmfuse.errors import PartError, RunError, nearest
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.summaries import Summarized, counted
 
+SMALLEST = 1e-12
+"""Stages' probabilities are stored as logarithms of at least this, so that a zero does not become an infinite score."""
+
 _ARRAYS = ("ids", "groups", "split", "folds", "targets", "prior")
 
 
 def log_scores(p: Floats) -> Floats:
-    """(cases, columns) probabilities → (1, cases, columns) log-probabilities as a source: -inf for 0; NaN stays NaN."""
-    with np.errstate(divide="ignore"):
-        return np.log(np.maximum(p, 0.0))[None]  # a rule's rounding may lie just below zero
+    """(cases, columns) probabilities → (1, cases, columns) log-probabilities as a source; NaN stays NaN."""
+    return np.log(np.maximum(p, SMALLEST))[None]
 
 
 def mean_of_views(source: Floats, labels: Labels) -> Floats:
     """(views, cases, columns) scores → (cases, columns): the mean over views of the probabilities."""
     mean = room(source.shape[1:], float)
     for part in in_chunks(len(mean)):
-        mean[part] = np.exp(labels.log_probabilities(np.asarray(source[:, part], dtype=float))).mean(axis=0)
+        mean[part] = labels.softmax(np.asarray(source[:, part], dtype=float)).mean(axis=0)
     return mean
 
 
@@ -59,7 +61,7 @@ def stack(sources: Mapping[str, Floats], names: Sequence[str], labels: Labels, p
             f"1 or {views}, as the others",
             f"read {list(names)} apart",
         )
-    logs = [labels.log_probabilities(np.asarray(sources[name], dtype=float)) for name in names]
+    logs = [labels.log_softmax(np.asarray(sources[name], dtype=float)) for name in names]
     return np.stack([np.broadcast_to(log, (views, *log.shape[1:])) for log in logs])
 
 
@@ -71,8 +73,7 @@ class ScoreTable(Summarized):
     """
 
     sources: Mapping[str, Floats]
-    """{name: (views, n, columns)}: a network's raw logits, a stage's log-probabilities (-inf: exactly 0); NaN where it
-    abstains."""
+    """{name: (views, n, columns)}: a network's raw logits, a stage's log-probabilities; NaN where it abstains."""
     ids: NDArray[np.str_]
     groups: NDArray[np.str_]
     split: NDArray[np.str_]

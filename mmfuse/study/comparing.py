@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfuse.building import tree
+from mmfuse.card import Card
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.splits import assign
@@ -21,7 +22,7 @@ from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import Faults, MmfuseError, SpecError, TableError
 from mmfuse.events import Notice, Watch, silent
 from mmfuse.labels import Ints, Labels
-from mmfuse.spec import Card, Spec
+from mmfuse.spec import Spec
 from mmfuse.study import controls, variants
 from mmfuse.study.choosing import FLATTERED, INNER, best_single, check_metric, grounds, metric_named
 from mmfuse.study.designs import Design, Split, blank_table, inner_numbers, inner_split, inner_table, outer_splits

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.card import Card, SplitSection
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_keys
 from mmfuse.data.rows import SET_SIGN
@@ -25,7 +26,6 @@ from mmfuse.errors import Faults, TableError
 from mmfuse.events import Watch, silent
 from mmfuse.labels import Ints, Label
 from mmfuse.parts import Modality
-from mmfuse.spec import Card, SplitSection
 from mmfuse.study.designs import Split
 from mmfuse.study.variants import Variant
 

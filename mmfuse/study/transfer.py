@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 
+from mmfuse.card import Card
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.disk import whole_file
@@ -27,7 +28,6 @@ from mmfuse.events import Notice, Watch, silent
 from mmfuse.formats.json_files import read_json
 from mmfuse.formats.toml_files import read_toml
 from mmfuse.provenance import refuse_seen
-from mmfuse.spec import Card
 from mmfuse.study.choosing import INNER
 from mmfuse.study.comparing import compare
 from mmfuse.study.designs import Design, Split, blank_table

@@ -9,7 +9,7 @@ from PIL import Image
 from mmfuse import Card, Cases, Catalog, Table, audit
 from mmfuse.advice.audit import presence
 from mmfuse.advice.leaks import name_words, names_someone
-from mmfuse.spec import CasesSection
+from mmfuse.card import CasesSection
 
 CATALOG = Catalog(installed=False)
 Picture: type = CATALOG.find("modality", "image")

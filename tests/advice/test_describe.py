@@ -98,7 +98,11 @@ def test_what_is_given_is_taken():
     tree, notes = describe(clinic(), labels=["sex", "device type"], group="diagnosis", id="remark")
     assert tree["cases"]["id"] == "remark"
     assert tree["cases"]["group"] == "diagnosis"
-    assert tree["labels"] == {"sex": ["f", "m", "unknown"], "device type": ["1", "2", "3"]}
+    # nothing says which class is the positive one, so it is asked for; what is probably missing never stands last
+    assert tree["labels"] == {
+        "sex": {"classes": ["unknown", "f", "m"], "positive": "?"},
+        "device type": {"classes": ["1", "2", "3"], "positive": "?"},
+    }
     assert not any("by its name" in note for note in notes)
 
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image as Picture
 
 from mmfuse.builtin.modalities import Image
+from mmfuse.card import Card, CasesSection
 from mmfuse.data.cases import Cases
 from mmfuse.data.inputs import read_inputs
 from mmfuse.data.table import Table
 from mmfuse.errors import TableError
-from mmfuse.spec import Card, CasesSection
 
 READ = textwrap.dedent("""
     import sys
@@ -24,7 +24,7 @@ READ = textwrap.dedent("""
     from mmfuse.data.cases import Cases
     from mmfuse.data.inputs import read_inputs
     from mmfuse.data.table import Table
-    from mmfuse.spec import Card, CasesSection
+    from mmfuse.card import Card, CasesSection
 
     modality = Image(column="path", size=8, steps=(Disc(),))
     card = Card(cases=CasesSection(id="id", root="."), labels={}, modalities={"eye": modality})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmfuse import Card, Cases, ColumnLine, Label, Labels, Modality, Table, TableError
-from mmfuse.spec import CasesSection
+from mmfuse.card import CasesSection
 
 
 class Picture(Modality):

@@ -5,10 +5,10 @@ import pytest
 
 import mmfuse
 from mmfuse import Card, Cases, CasesSection, FoldColumn, LabelLine, Table
+from mmfuse.card import ColumnLine
 from mmfuse.data.folds import refuse_unlearnable, training_folds
 from mmfuse.data.splits import checked_split
 from mmfuse.errors import SpecError, TableError
-from mmfuse.spec import ColumnLine
 
 CARD = Card(
     cases=CasesSection(id="id", group="patient"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmfuse.card import Card, CasesSection
 from mmfuse.data import workers
 from mmfuse.data.cache import Store
 from mmfuse.data.cases import Cases
@@ -21,7 +22,6 @@ from mmfuse.data.table import Table
 from mmfuse.errors import PartError, TableError
 from mmfuse.events import Notice, Progress, silent
 from mmfuse.parts import Reader
-from mmfuse.spec import Card, CasesSection
 
 OPENED: list[str] = []
 """Files that NumberReader opened; tests empty it."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmfuse import Card, Cases, Label, Labels, SpecError, SplitSection, Table, TableError, assign, fold_numbers
+from mmfuse.card import CasesSection
 from mmfuse.data.dates import days
-from mmfuse.spec import CasesSection
 
 LABELS = Labels([Label("a", ("x", "y")), Label("b", ("p", "q", "r"))])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse import Faults, Reader, TableError
+from mmfuse import Faults, Reader, TableError, but_for_case
 
 if TYPE_CHECKING:
     from mmfuse import Rows
@@ -18,15 +18,49 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def scaling(values: Floats) -> tuple[Floats, Floats]:
-    """(n, width) → mean and factor (1 / deviation) of each column, so that `(values - mean) * factor` is scaled.
+FARTHEST = 1e9
+"""Deviations from the training mean that single precision can still compute with: squares of squares are finite."""
+_SHOWN = 8
+_HUGE, _TINIEST, _CLOSE = 1e100, 1e-300, 1e-6
+_EPS = float(np.finfo(float).eps)
 
-    Where a column does not vary there is nothing to learn from it: the factor is 0, lest a first other value be huge.
+
+def scaling(values: Floats) -> tuple[Floats, Floats]:
+    """(n, width) → mean and factor (1 / deviation) of each column, so that `scaled` gives mean 0 and deviation 1.
+
+    Where a column does not vary beyond rounding there is nothing to learn from it: the factor is 0, lest a first other
+    value be huge. Columns of huge or tiny numbers, or of ones that differ in their last digits, are moved first.
     """
-    mean = values.mean(axis=0) if len(values) else np.zeros(values.shape[1])
-    deviation = values.std(axis=0) if len(values) else np.zeros(values.shape[1])
-    varies = deviation > 1e-9 * np.abs(mean)
-    return mean, np.where(varies, 1 / np.where(varies, deviation, 1), 0.0)
+    if not len(values):
+        return np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    largest = np.abs(values).max(axis=0)
+    extreme = (largest > _HUGE) | ((largest > _TINIEST) & (largest < 1 / _HUGE))
+    unit = 2.0 ** np.floor(np.log2(np.where(extreme, largest, 1.0)))
+    shares = values / unit
+    mean, deviation = shares.mean(axis=0), shares.std(axis=0)
+    close = deviation < _CLOSE * np.abs(mean)
+    near = shares[:, close] - shares[0, close]
+    mean[close], deviation[close] = shares[0, close] + near.mean(axis=0), near.std(axis=0)
+    varies = deviation > _EPS * largest / unit
+    return mean * unit, np.where(varies, 1 / np.where(varies, deviation, 1) / unit, 0.0)
+
+
+def scaled(values: Floats, mean: Floats, factor: Floats) -> Floats:
+    """(n, width) as `scaling` says; a difference too large for a number becomes infinite."""
+    with np.errstate(over="ignore"):
+        return (values / 2 - mean / 2) * factor * 2
+
+
+def refuse_far(values: Floats, far: Bools, names: Sequence[str], rows: Rows) -> None:
+    """Raises: TableError naming the cells of `values` (n, width) that are too `far` (n, width) to be computed with."""
+    faults = Faults()
+    for i, j in np.argwhere(far)[:_SHOWN].tolist():
+        found = f"{values[i, j]:g} is too far from what training saw to be computed with"
+        mend = "mend the cell (a unit, a decimal sign, a code for missing?), or empty it"
+        faults.add(rows.where(i, names[j]), found, "a number such as training saw", mend)
+    if far.sum() > _SHOWN:
+        faults.add("", f"{int(far.sum()) - _SHOWN} more such cells")
+    faults.raise_as(TableError)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +96,7 @@ class TableReader(Reader):
         numeric = tuple(numeric)
         values = _numbers(rows, numeric)
         seen = ~np.isnan(values)
-        median, low, high = (_of_seen(how, values) for how in (np.median, np.min, np.max))
+        median, low, high = (_of_seen(how, values) for how in (_middle, np.min, np.max))
         median = np.nan_to_num(median)
         mean, factor = scaling(np.where(seen, values, median))
         return cls(
@@ -73,7 +107,7 @@ class TableReader(Reader):
             low=low,
             high=high,
             categorical={name: _distinct({word} for word in rows.categories(name) if word) for name in categorical},
-            multi={name: _distinct(_sets(rows, name, sign)) for name, sign in signs.items()},
+            multi={name: _distinct(rows.sets(name, sign)) for name, sign in signs.items()},
             signs=dict(signs),
         )
 
@@ -94,8 +128,9 @@ class TableReader(Reader):
     def read(self, rows: Rows) -> tuple[NDArray[Any], Bools]:
         values = _numbers(rows, self.numeric)
         missing = np.isnan(values)
-        scaled = (np.where(missing, self.median, values) - self.mean) * self.factor
-        blocks = [np.stack([scaled, missing], axis=2).reshape(len(rows), 2 * len(self.numeric))]
+        filled = scaled(np.where(missing, self.median, values), self.mean, self.factor)
+        refuse_far(values, np.abs(filled) > FARTHEST, self.numeric, rows)
+        blocks = [np.stack([filled, missing], axis=2).reshape(len(rows), 2 * len(self.numeric))]
         present: Bools = np.any(~missing, axis=1).astype(bool)
         for name, known, cells in self._cells(rows):
             blocks.append(_hot(cells, known))
@@ -112,7 +147,7 @@ class TableReader(Reader):
             found[i].append(f"{self.numeric[j]} {values[i, j]:g} (training: {span})")
         for name, known, cells in self._cells(rows):
             for i, cell in enumerate(cells):
-                found[i] += [f"{name} '{category}' (not in training)" for category in sorted(cell - set(known))]
+                found[i] += [f"{name} '{word}' ({_unseen(word, known)})" for word in sorted(cell - set(known))]
         return tuple("; ".join(texts) for texts in found)
 
     def _cells(self, rows: Rows) -> Iterator[tuple[str, tuple[str, ...], list[set[str]]]]:
@@ -120,13 +155,22 @@ class TableReader(Reader):
         for name, known in self.categorical.items():
             yield name, known, [set() if word is None else {word} for word in rows.categories(name)]
         for name, known in self.multi.items():
-            yield name, known, _sets(rows, name, self.signs[name])
+            yield name, known, rows.sets(name, self.signs[name])
 
 
 def _of_seen(how: Callable[[Floats], Any], values: Floats) -> Floats:
     """(columns,) `how` over what is not missing, NaN where all is."""
     seen = [column[~np.isnan(column)] for column in values.T]
     return np.array([how(column) if len(column) else np.nan for column in seen])
+
+
+def _unseen(word: str, known: Sequence[str]) -> str:
+    same = but_for_case(word, known)
+    return f"not in training; '{same}' is, the same word but for case" if same else "not in training"
+
+
+def _middle(column: Floats) -> float:
+    return float(np.median(column / 2) * 2)  # of two huge numbers NumPy adds up before it halves
 
 
 def _numbers(rows: Rows, columns: tuple[str, ...]) -> Floats:
@@ -139,10 +183,6 @@ def _numbers(rows: Rows, columns: tuple[str, ...]) -> Floats:
             faults.extend(error.faults)
     faults.raise_as(TableError)
     return out
-
-
-def _sets(rows: Rows, column: str, sign: str) -> list[set[str]]:
-    return [set() if cell is None else {word.strip() for word in cell.split(sign)} - {""} for cell in rows.text(column)]
 
 
 def _distinct(cells: Iterable[set[str]]) -> tuple[str, ...]:

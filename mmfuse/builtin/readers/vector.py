@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse import Npz, Reader, Table, TableError, nearest, open_parquet
-from mmfuse.builtin.readers.table import scaling
+from mmfuse.builtin.readers.table import FARTHEST, refuse_far, scaled, scaling
 
 if TYPE_CHECKING:
     from mmfuse import Rows
@@ -71,8 +71,10 @@ class VectorReader(Reader):
                 f"vectors have {values.shape[1]} numbers", f"{self.shape[0]}, as in training",
                 "make them with the same encoder", str(rows.root / self.file),
             )  # fmt: skip
-        scaled = (values - self.mean) * self.factor
-        return np.where(present[:, None], scaled, 0).astype(np.float32), present
+        near = scaled(values, self.mean, self.factor)
+        farthest = np.where(self.factor == 1, np.finfo(np.float32).max, FARTHEST)  # 1: not scaled
+        refuse_far(values, present[:, None] & (np.abs(near) > farthest), self.names, rows)
+        return np.where(present[:, None], near, 0).astype(np.float32), present
 
 
 def _expanded(patterns: Iterable[str], known: tuple[str, ...], where: str) -> tuple[str, ...]:

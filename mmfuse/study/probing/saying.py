@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mmfuse.data.findings import Finding
+from mmfuse.data.spelling import toml_key
 from mmfuse.data.splits import Names
 from mmfuse.data.words import SHOWN, named
 from mmfuse.labels import Ints, Label
@@ -64,7 +64,7 @@ def source_findings(answers: Sequence[Answer]) -> list[Finding]:
     findings = []
     for where, some in found.items():
         source = some[0].source
-        mend = source.expected.mend.format(column=_key(source.column))
+        mend = source.expected.mend.format(column=toml_key(source.column))
         text = f"alone it tells {_by_label(some)}; expected of it: at most about {source.expected.auc:g}"
         if source.beside:
             text += f", and no more than of {source.beside}"
@@ -96,11 +96,6 @@ def strongest_findings(answers: Sequence[Answer]) -> list[Finding]:
             text = f"{len(best)} sources asked alone, out of fold, without `test`; the strongest: {shown}"
             findings.append(Finding("info", f"label {label}", text))
     return findings
-
-
-def _key(column: str) -> str:
-    """As TOML wants it on the left of `=`."""
-    return column if re.fullmatch(r"[A-Za-z0-9_-]+", column) else f'"{column}"'
 
 
 def _beyond(answers: Sequence[Answer]) -> list[Answer]:
