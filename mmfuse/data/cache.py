@@ -1,8 +1,9 @@
 """Decode once: rows of one shape and dtype in a memory-mapped file, found again by the content they were made of.
 
 A row's bytes are on disk before the index speaks of them, in one transaction that no other process can enter: a
-process killed at any moment leaves nothing wrong, and several may fill one store. What lies here is patient data:
-folders are closed to other users.
+process killed at any moment leaves nothing wrong, and several may fill one store. Each row and each line of the index
+has a checksum, compared when a process first reads it: what a disk has changed is never served. What lies here is
+patient data: folders are closed to other users.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shutil
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,22 +26,23 @@ from numpy.typing import NDArray
 from mmfuse.data.aside import room
 from mmfuse.data.contents import MEMORY
 from mmfuse.data.disk import cache_root, clearly, private_folder, reading, transaction
+from mmfuse.data.row_files import RowFile, Slots
 from mmfuse.data.workers import in_chunks
 from mmfuse.errors import RunError
 
 __all__ = ["Store", "cache_root", "cache_size", "clear_cache"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout of a store changes; stores of other formats are made anew."""
 
 _INDEX, _ROWS = "index.sqlite", "rows.bin"
 _OURS = {_INDEX, _ROWS, *(f"{_INDEX}-{end}" for end in ("journal", "wal", "shm"))}
+_DISCARDED = ".discarded-"
 _FOLDER = re.compile(r"[a-z][a-z0-9-]*-[0-9a-f]{32}")
 _BATCH_BYTES = 32 * 2**20
 _BATCH_SECONDS = 2.0
 
 Array = NDArray[Any]
-Slots = NDArray[np.int64]
 Keys = Sequence[str] | NDArray[np.bytes_]
 """ASCII, as long as they like."""
 Made = Iterable[tuple[Sequence[int], Array]]
@@ -55,9 +58,8 @@ def stores() -> tuple[Path, ...]:
 
 def cache_size() -> int:
     """Bytes that the cache holds on disk."""
-    return sum(file.stat().st_size for folder in stores() for file in folder.iterdir()) + sum(
-        file.stat().st_size for file in _memory()
-    )
+    inner = [file for folder in (*stores(), *_discarded()) for file in folder.iterdir()]
+    return sum(file.stat().st_size for file in [*inner, *_memory()])
 
 
 def clear_cache() -> int:
@@ -67,7 +69,7 @@ def clear_cache() -> int:
     """
     freed = cache_size()
     with clearly(cache_root()):
-        for folder in stores():
+        for folder in (*stores(), *_discarded()):
             shutil.rmtree(folder)
         for file in _memory():
             file.unlink()
@@ -78,12 +80,27 @@ def _memory() -> list[Path]:
     return sorted(cache_root().glob(f"{MEMORY}*"))
 
 
+def _discarded() -> list[Path]:
+    """Damaged stores that a process was killed over while it removed them."""
+    found = [path for path in cache_root().glob(f"{_DISCARDED}*") if path.is_dir()]
+    return sorted(path for path in found if not _foreign(path))
+
+
 def _foreign(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in _OURS)
 
 
 class _DamagedError(Exception):
     """What lies in a store's folder is not what was once written."""
+
+
+class DamagedRowsError(RunError):
+    """Rows are not as they were written. They are forgotten: whoever asks for their keys again has them made anew."""
+
+    def __init__(self, slots: Slots, folder: Path) -> None:
+        found = f"{len(slots)} rows of the cache were changed since they were written"
+        super().__init__(found, "what was written", "run again: they are made anew; look after the disk", str(folder))
+        self.slots = slots
 
 
 class Store:
@@ -98,13 +115,10 @@ class Store:
     def __init__(self, name: str, fingerprint: str, shape: Sequence[int], dtype: str) -> None:
         self.shape = tuple(int(size) for size in shape)
         self.dtype = np.dtype(dtype)
-        self._row = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        if self._row == 0:
-            raise ValueError(f"a store of rows of shape {self.shape} would hold nothing")
         self._about = json.dumps([FORMAT, name, fingerprint, self.shape, self.dtype.str])
         digest = hashlib.blake2b(self._about.encode(), digest_size=16).hexdigest()
         self.folder = cache_root() / f"{name}-{digest}"
-        self._mapped: Array = np.empty((0, *self.shape), self.dtype)
+        self._rows = RowFile(self.folder / _ROWS, self.shape, self.dtype)
         with clearly(self.folder):
             self._open()
 
@@ -131,28 +145,18 @@ class Store:
             return _slots(database, keys)
 
     def take(self, slots: Slots) -> Array:
-        """(len(slots), *shape) the rows at these slots, in memory; zeros for slot -1."""
-        out = np.zeros((len(slots), *self.shape), self.dtype)
-        held = np.flatnonzero(slots >= 0)
-        if len(held):
-            ascending = held[np.argsort(slots[held], kind="stable")]  # a disk likes to be read forwards
-            out[ascending] = self._rows(int(slots.max()))[slots[ascending]]
-        return out
+        """(len(slots), *shape) the rows at these slots, in memory; zeros for slot -1.
 
-    def _rows(self, last: int) -> Array:
-        """All rows, mapped, at least as far as slot `last`."""
-        if last >= len(self._mapped):
-            path = self.folder / _ROWS
-            count = path.stat().st_size // self._row if path.exists() else 0
-            if last >= count:
-                raise RunError(
-                    f"row {last} is gone from the cache",
-                    f"a file of at least {last + 1} rows",
-                    "do not clear the cache while it is in use; run again",
-                    str(path),
-                )
-            self._mapped = np.asarray(np.memmap(path, self.dtype, mode="r", shape=(count, *self.shape)))
-        return self._mapped
+        Raises: DamagedRowsError for rows that are not as they were written.
+        """
+        out, bad = self._rows.read(slots)
+        if len(bad):
+            with clearly(self.folder), transaction(self.folder / _INDEX) as database:
+                # Their places stay taken: another process may still know them by these.
+                question = "UPDATE rows SET key = 'damaged ' || slot WHERE slot = ?"
+                database.executemany(question, [(slot,) for slot in bad.tolist()])
+            raise DamagedRowsError(bad, self.folder)
+        return out
 
     def _open(self) -> None:
         private_folder(self.folder)
@@ -169,17 +173,19 @@ class Store:
             raise
         except (_DamagedError, sqlite3.DatabaseError):
             # Renamed first: another process finds the whole folder or none. Its own open files outlive their names.
-            aside = self.folder.with_name(f".discarded-{os.getpid()}-{time.time_ns()}")
+            aside = self.folder.with_name(f"{_DISCARDED}{os.getpid()}-{time.time_ns()}")
             self.folder.rename(aside)
             shutil.rmtree(aside)
             private_folder(self.folder)
             self._check()
 
     def _check(self) -> None:
-        path = self.folder / _ROWS
         with transaction(self.folder / _INDEX) as database:
             database.execute("CREATE TABLE IF NOT EXISTS about (text TEXT NOT NULL)")
-            database.execute("CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, slot INTEGER NOT NULL UNIQUE)")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS rows"
+                " (key TEXT PRIMARY KEY, slot INTEGER NOT NULL UNIQUE, checksum INTEGER NOT NULL)"
+            )
             about = [text for (text,) in database.execute("SELECT * FROM about")]
             if not about:
                 database.execute("INSERT INTO about VALUES (?)", (self._about,))
@@ -187,7 +193,7 @@ class Store:
                 raise _DamagedError(f"it is about {about}")
             (sound,) = database.execute("PRAGMA quick_check(1)").fetchone()
             (end,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
-            if sound != "ok" or end * self._row > (path.stat().st_size if path.exists() else 0):
+            if sound != "ok" or end > self._rows.count:
                 raise _DamagedError("the index is broken, or speaks of more rows than there are")
 
     def _write(self, pieces: Sequence[tuple[Sequence[str], Array]]) -> dict[str, int]:
@@ -196,19 +202,16 @@ class Store:
             slots = _slots(database, [key for keys, _ in pieces for key in keys])
             (end,) = database.execute("SELECT coalesce(max(slot) + 1, 0) FROM rows").fetchone()
             placed: dict[str, int] = {}
-            # Written, not assigned through the map: a full disk is an error here and a dead process there.
-            handle = os.open(self.folder / _ROWS, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
-            with os.fdopen(handle, "r+b", buffering=0) as file:
-                file.seek(end * self._row)
-                for keys, rows in pieces:
-                    fresh = [i for i, key in enumerate(keys) if key not in slots]
-                    rest = _bytes_of(rows if len(fresh) == len(rows) else rows[fresh])
-                    while rest:
-                        rest = rest[file.write(rest) :]
-                    placed.update({keys[i]: end + place for place, i in enumerate(fresh)})
-                    end += len(fresh)
-                os.fsync(handle)
-            database.executemany("INSERT INTO rows VALUES (?, ?)", placed.items())
+            fresh: list[Array] = []
+            at = end
+            for keys, rows in pieces:
+                new = [i for i, key in enumerate(keys) if key not in slots]
+                fresh.append(rows if len(new) == len(rows) else rows[new])
+                placed.update({keys[i]: at + place for place, i in enumerate(new)})
+                at += len(new)
+            self._rows.append(end, fresh)
+            lines = [(key, slot, _line_sum(key, slot)) for key, slot in placed.items()]
+            database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", lines)
         return slots | placed
 
     def refuse_unfit(self, count: int, rows: Array) -> None:
@@ -265,14 +268,16 @@ def _batches(stores: Sequence[Store], made: Several) -> Iterator[list[tuple[Sequ
         yield pieces
 
 
-def _bytes_of(rows: Array) -> memoryview:
-    return memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
-
-
 def _slots(database: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for start in range(0, len(keys), 500):
         some = list(keys[start : start + 500])
         marks = ",".join("?" * len(some))
-        found.update(database.execute(f"SELECT key, slot FROM rows WHERE key IN ({marks})", some))
+        for key, slot, checksum in database.execute(f"SELECT * FROM rows WHERE key IN ({marks})", some):
+            if checksum == _line_sum(key, slot):
+                found[key] = slot
     return found
+
+
+def _line_sum(key: str, slot: int) -> int:
+    return zlib.crc32(f"{key} {slot}".encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.attribution import attributed
-from mmfuse.data.aside import Index, positions, room
+from mmfuse.data.aside import room
+from mmfuse.data.blocks import KEY, Block, Sets
 from mmfuse.data.cache import Made, Store
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, contents
@@ -34,104 +34,6 @@ _PIECE_BYTES, _PIECE_ROWS = 4 * 2**20, 16
 _FAULTS = 20
 """Unreadable files that are named before reading gives up: a wrong root makes every file one."""
 _NO_CONTENT = "no content: "
-KEY = "S32"
-"""How keys of content are held: 32 bytes a case."""
-
-
-class Block:
-    """One modality of n cases: rows that are fetched when they are asked for."""
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        dtype: Any,  # noqa: ANN401  # whatever NumPy takes as a dtype
-        present: NDArray[np.bool_],
-        gather: Callable[[NDArray[np.int64]], Array],
-        keys: Callable[[], NDArray[np.bytes_]],
-    ) -> None:
-        self.shape = tuple(shape)
-        """Of one case."""
-        self.dtype = np.dtype(dtype)
-        self.present = present
-        """(n,) which rows are."""
-        self.there = present
-        """(cases,) whether a case has any row."""
-        self._gather, self._keys = gather, keys
-
-    @classmethod
-    def memory(cls, array: Array, present: NDArray[np.bool_] | None = None) -> Block:
-        """A block of an array (n, *shape) in memory; all are present unless `present` (n,) says otherwise."""
-        there = np.ones(len(array), bool) if present is None else np.asarray(present, bool)
-        held = room(array.shape, array.dtype)
-        held[...] = array
-        held[~there] = 0
-        return cls(held.shape[1:], held.dtype, there, lambda index: held[index], cache(lambda: _row_keys(held, there)))
-
-    @classmethod
-    def stored(cls, store: Store, slots: NDArray[np.int64], keys: Callable[[], NDArray[np.bytes_]]) -> Block:
-        """A block of rows in a store. A slot of -1 is an absent case, whatever its key."""
-        there = slots >= 0
-
-        def own_keys() -> NDArray[np.bytes_]:
-            given = keys()
-            own = room(len(given), given.dtype)
-            np.copyto(own, given, where=there)
-            return own
-
-        return cls(store.shape, store.dtype, there, lambda index: store.take(slots[index]), cache(own_keys))
-
-    @property
-    def keys(self) -> NDArray[np.bytes_]:
-        """(n,) a key of each case's content; empty where it is absent."""
-        return self._keys()
-
-    @property
-    def of(self) -> Ints:
-        """(rows,) the case of each row: itself."""
-        return np.arange(len(self))
-
-    def places(self, index: Ints) -> tuple[Ints, Ints | None]:
-        """The rows of the cases at `index`; and of each which of these cases it belongs to, ascending (None: one
-        each)."""
-        return index, None
-
-    def __len__(self) -> int:
-        return len(self.present)
-
-    def __repr__(self) -> str:
-        return f"Block({len(self)} × {self.shape} {self.dtype}, {int(self.present.sum())} present)"
-
-    def take(self, index: Index) -> Array:
-        """(len(index), *shape) of the cases at `index`, contiguous; zeros where absent."""
-        return np.ascontiguousarray(self._gather(positions(index, len(self))))
-
-
-class Sets(Block):
-    """One modality of n cases that hold several rows, or none. Their order within a case is that of their content, so
-    that it never matters how a table lists them."""
-
-    def __init__(self, rows: Block, of: Ints, cases: int) -> None:
-        """`of` (rows,) is the case of each row, ascending; absent rows belong to none."""
-        super().__init__(rows.shape, rows.dtype, rows.present, rows._gather, rows._keys)
-        here = np.flatnonzero(self.present)
-        self._order = here[np.lexsort((self.keys[here], of[here]))]
-        self._ends = np.searchsorted(of[self._order], np.arange(cases + 1))
-        self._of, self.there = of, np.diff(self._ends) > 0
-
-    @property
-    def of(self) -> Ints:
-        return self._of
-
-    def places(self, index: Ints) -> tuple[Ints, Ints | None]:
-        parts = [self._order[self._ends[case] : self._ends[case + 1]] for case in index.tolist()]
-        return np.concatenate([self._order[:0], *parts]), np.repeat(np.arange(len(parts)), [*map(len, parts)])
-
-
-def _row_keys(held: Array, there: NDArray[np.bool_]) -> NDArray[np.bytes_]:
-    about = f"{held.dtype.str} {held.shape[1:]} ".encode()
-    keys = np.zeros(len(held), KEY)
-    keys[there] = np.fromiter((content_key(about + held[i].tobytes()) for i in np.flatnonzero(there)), KEY)
-    return keys
 
 
 def read_inputs(readers: Mapping[str, Reader], cases: Cases, watch: Watch = silent) -> dict[str, Block]:
@@ -249,7 +151,14 @@ def _from_files(name: str, reader: Reader, rows: Rows, watch: Watch) -> Block:
     for (text, mend), where in odd.items():
         place = rows.where(where[0])
         watch(Notice(f"{name}: {len(where)} new files {text}, the first in {place}; {mend}", "warning"))
-    return Block.stored(store, slots, lambda: keys)
+
+    def again(index: Ints) -> NDArray[np.int64]:
+        watch(Notice(f"{name}: {len(index)} rows of the cache were damaged and are decoded anew", "warning"))
+        found = _Files(name, reader, rows.take(index), silent)
+        found.refuse_others(keys[index])
+        return found.slots(store)
+
+    return Block.stored(store, slots, lambda: keys, again)
 
 
 class _Files:
@@ -290,6 +199,13 @@ class _Files:
             for position in read:  # what was decoded must be what was given its key, or it would be kept for another
                 self._refuse_changed(position)
             yield read, values if present.all() else values[present]
+
+    def refuse_others(self, keys: NDArray[np.bytes_]) -> None:
+        """Raises: TableError unless these are (n,) the keys of the files as they are now."""
+        for position, key in enumerate(keys.astype(np.str_).tolist()):
+            if self.keys[position] != key:
+                found = f"{self._files[position]} changed since it was read"
+                raise TableError(found, "files at rest", "run again", self._rows.where(position))
 
     def _refuse_changed(self, position: int) -> None:
         """Raises: TableError where a file is not what it was when its content was looked at."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from mmfuse.data.aside import room
 from mmfuse.data.cache import Store, get_together
 from mmfuse.data.inputs import Block
 from mmfuse.data.readers import decided_by
-from mmfuse.events import Meter, Watch
+from mmfuse.events import Meter, Notice, Watch
 from mmfuse.net.batches import in_order, to_floats
 from mmfuse.net.features import TOKENS, VECTOR, as_features, level_shapes, levels_of, to_half
 from mmfuse.net.freezing import run_frozen
@@ -78,9 +79,21 @@ def frozen_features(
         get_together(stores, own, compute)
         wait()
     slots = get_together(stores, keys, compute)
+
+    def again(index: NDArray[np.integer], number: int) -> NDArray[np.int64]:
+        text = f"features of {what}{sight.words}: {len(index)} rows of the cache were damaged and are computed anew"
+        watch(Notice(text, "warning"))
+        place = {int(position): i for i, position in enumerate(index)}
+
+        def made(missing: list[int]) -> Iterator[tuple[list[int], list[Array]]]:
+            for some, rows in compute([int(index[i]) for i in missing]):
+                yield [place[position] for position in some], rows
+
+        return get_together(stores, keys[index], made)[number]
+
     return {
-        level: Block.stored(store, found, lambda: sight.keys(block.keys))
-        for level, store, found in zip(levels, stores, slots, strict=True)
+        level: Block.stored(store, found, lambda: sight.keys(block.keys), partial(again, number=number))
+        for number, (level, store, found) in enumerate(zip(levels, stores, slots, strict=True))
     }
 
 

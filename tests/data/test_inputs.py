@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mmfuse.card import Card, CasesSection
 from mmfuse.data import workers
-from mmfuse.data.cache import Store
+from mmfuse.data.cache import Store, stores
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key
 from mmfuse.data.inputs import Block, read_inputs
@@ -298,3 +298,26 @@ def test_milk10k_is_decoded_once_and_fast():
     assert warm < cold / 4
     some = reader.read(cases.rows([5, 1234]))[0]
     assert (again.take([5, 1234]) == some).all()
+
+
+def test_pixels_that_the_disk_changed_are_decoded_anew(tmp_path):
+    write(tmp_path, a=1, b=2)
+    cases = cases_of(tmp_path, {"path": ["a", "b", "a"]})
+    read(NumberReader(), cases)
+    (rows,) = [folder / "rows.bin" for folder in stores()]
+    data = bytearray(rows.read_bytes())
+    data[0] ^= 64
+    rows.write_bytes(data)
+    told = []
+    block = read(NumberReader(), cases, told.append)
+    OPENED.clear()
+    assert block.take([1, 0, 2])[:, 0, 0].tolist() == [2, 1, 1]
+    assert OPENED == ["a"]
+    assert [event.text for event in told if isinstance(event, Notice)] == [
+        "m: 2 rows of the cache were damaged and are decoded anew"
+    ]
+    data[0] ^= 64
+    rows.write_bytes(data)
+    write(tmp_path, a=3)
+    block = read(NumberReader(), cases)  # of the new file, which stands behind the damaged row
+    assert block.take([0])[0, 0, 0] == 3

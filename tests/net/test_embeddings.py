@@ -179,3 +179,18 @@ def test_many_threads_give_the_same_bits_and_modules_of_their_own():
     with pytest.raises(ValueError, match="no"):
         list(answers(module, lambda some: images[some], failing, jobs, CPU, True))
     assert torch.get_num_threads() == 3
+
+
+def test_features_that_the_disk_changed_are_computed_anew(given):
+    _, block, reader = given
+    told = []
+    whole = vectors(Counted(), Counting(), block, reader)
+    (folder,) = [folder for folder in stores() if folder.name.startswith("vectors")]
+    data = bytearray((folder / "rows.bin").read_bytes())
+    data[5] ^= 1
+    (folder / "rows.bin").write_bytes(data)
+    before = Counted.calls
+    again = vectors(Counted(), Counting(), block, reader, watch=told.append)
+    assert (again == whole).all()
+    assert Counted.calls - before == 1 + 1, "the probe, and the one row"
+    assert any("1 rows of the cache were damaged" in getattr(event, "text", "") for event in told)
