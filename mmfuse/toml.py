@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
@@ -243,7 +244,7 @@ def set_value(raw: dict[str, Any], text: str) -> list[list[str]]:
 
     Raises: SpecError if the text is no `key=value`.
     """
-    key, equals, word = text.partition("=")
+    key, equals, word = unicodedata.normalize("NFC", text).partition("=")
     steps = [step.strip() for step in key.split(".")]
     if not equals or not all(steps):
         found = "has no `=`" if not equals else "has an empty key"

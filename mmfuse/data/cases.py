@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.aside import Index, picked, positions, room
-from mmfuse.data.rows import Rows, check_paths, place
+from mmfuse.data.rows import Rows, as_spelt, check_paths, place
 from mmfuse.data.spelling import but_for_case, mapped, value_map
 from mmfuse.data.table import Table, Texts, as_table, canonical, read_table
 from mmfuse.data.words import SHOWN, named
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Cases(Summarized):
     """A table seen through its card. `table` is a `Table` or a pandas DataFrame.
 
-    With `labelled=False` label columns may be absent and are not looked at: all targets are -1 (new cases).
+    With `labelled=False` the columns of labels and group may be absent, and labels are not looked at: all targets are
+    -1 (new cases).
 
     Raises: TableError with all faults: missing columns, missing or repeated ids, unknown classes, inputs that the card
     refuses, paths that climb out of the root.
@@ -52,7 +53,7 @@ class Cases(Summarized):
         self.card = card
         self.labels = card.label_set
         self.labelled = labelled
-        self.root = Path(os.path.normpath(Path(folder).absolute() / card.cases.root))
+        self.root = as_spelt(Path(os.path.normpath(Path(folder).absolute() / card.cases.root)))
         """Of relative paths; absolute."""
         faults = Faults()
         notes: list[str] = []
@@ -60,7 +61,8 @@ class Cases(Summarized):
             faults.add(table.source, "holds no rows", "a row a case", "check that the right file is named")
         self.ids = _read_ids(table, card.cases.id, faults)
         """(n,) text, unique."""
-        self.groups = _read_groups(table, card.cases.group, self.ids, faults, notes)
+        group = card.cases.group if labelled or card.cases.group in table else ""  # nothing is learnt of new cases
+        self.groups = _read_groups(table, group, self.ids, faults, notes)
         """(n,) text; a case without a group is one by itself."""
         self.targets = room((len(table), len(self.labels)), np.int64, UNKNOWN)
         """(n, labels) class index, -1 unknown."""

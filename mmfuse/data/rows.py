@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -111,19 +112,27 @@ class Rows:
         faults.raise_as(TableError)
         return tuple(None if cell is None else resolve(cell, self.root) for cell in cells)
 
+    def path(self, cell: str) -> Path:
+        """The path that a text means, as a cell of paths would."""
+        return resolve(cell, self.root)
+
     def several(self, columns: Sequence[str]) -> bool:
-        """Whether a row may hold several paths: there are several columns, or a cell has a `;`."""
-        return len(columns) != 1 or any(SET_SIGN in (cell or "") for cell in self.text(columns[0]))
+        """Whether a row may hold several paths: there are several columns, or a cell has a `;` that is not part of a
+        file's name."""
+        return len(columns) != 1 or any(
+            SET_SIGN in (cell or "") and split_paths(cell, self.root) != [cell] for cell in self.text(columns[0])
+        )
 
     def apart(self, columns: Sequence[str]) -> tuple[Rows, NDArray[np.int64]]:
-        """One row for each path in these columns (in a cell, `;` stands between several), where the other columns of
-        them are empty; and (rows,) the position of the row that it comes from, ascending."""
+        """One row for each path in these columns (in a cell, `;` stands between several, unless a file has it in its
+        name), where the other columns of them are empty; and (rows,) the position of the row that it comes from,
+        ascending."""
         texts = {column: self.text(column) for column in columns}
         if not self.several(columns):
             here = np.flatnonzero([cell is not None for cell in texts[columns[0]]])
             return self.take(here), here
         cells = ((i, name, texts[name][i] or "") for i in range(len(self)) for name in texts)
-        found = [(i, name, path.strip()) for i, name, cell in cells for path in cell.split(SET_SIGN) if path.strip()]
+        found = [(i, name, path) for i, name, cell in cells for path in split_paths(cell, self.root)]
         of = np.array([i for i, _, _ in found], dtype=np.int64)
         alone = {name: [path if name == column else None for _, column, path in found] for name in texts}
         taken = self.take(of)
@@ -144,9 +153,53 @@ class Rows:
 
 
 def resolve(cell: str, root: Path) -> Path:
-    """The path a cell means: absolute as it stands, else below `root`; there backslashes are slashes."""
+    """The path a cell means: absolute as it stands, else below `root`; there backslashes are slashes. Signs that may be
+    spelt in two ways are spelt as the disk does."""
     path = Path(cell)
-    return path if path.is_absolute() else Path(os.path.normpath(root / cell.replace("\\", "/")))
+    path = path if path.is_absolute() else Path(os.path.normpath(root / cell.replace("\\", "/")))
+    return path if cell.isascii() else as_spelt(path)
+
+
+def as_spelt(path: Path) -> Path:
+    """An absolute path with each name as the disk spells it: `ü` may be one sign there (NFC) or two (NFD)."""
+    if str(path).isascii() or _exists(path):
+        return path
+    found = Path(path.anchor)
+    for name in path.parts[1:]:
+        spelt = (found / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+        found = next((one for one in (found / name, *spelt) if _exists(one)), found / name)
+    return found
+
+
+def split_paths(cell: str, root: Path) -> list[str]:
+    """The paths of one cell: what stands between its `;`, put together again where that is the name of a file."""
+    pieces = cell.split(SET_SIGN)
+    found: list[str] = []
+    while pieces:
+        taken = 1 if _is_file(pieces[0].strip(), root) else _together(pieces, root)
+        found.append(SET_SIGN.join(pieces[:taken]).strip())
+        pieces = pieces[taken:]
+    return [path for path in found if path]
+
+
+def _together(pieces: Sequence[str], root: Path) -> int:
+    """How many of the first pieces are the name of one file; 1 where none are."""
+    many = range(2, len(pieces) + 1)
+    return next((n for n in many if _is_file(SET_SIGN.join(pieces[:n]).strip(), root)), 1)
+
+
+def _is_file(cell: str, root: Path) -> bool:
+    try:
+        return bool(cell) and resolve(cell, root).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a path that the system cannot even name
+        return False
 
 
 def check_paths(table: Table, column: str, root: Path, faults: Faults, ids: NDArray[np.str_]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,11 @@ def read_toml(path: Path, *, error: type[MmfuseError] = SpecError, mend: str = "
 
 
 def parse_toml(text: str, *, where: str, error: type[MmfuseError] = SpecError, mend: str = "") -> dict[str, Any]:
-    """Return the tree of TOML text. Raises: `error` naming `where` and the line."""
+    """Return the tree of TOML text, each sign spelt in one way (NFC) as in tables.
+
+    Raises: `error` naming `where` and the line.
+    """
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
     if _LONG_KEY.search(text):
         raise error(f"holds a key of more than {DEEPEST} steps", "keys as in network.encoders.image.model", mend, where)
     try:

@@ -48,7 +48,7 @@ class VectorReader(Reader):
     @classmethod
     def learn(cls, rows: Rows, patterns: Iterable[str], file: str, ids: str, vectors: str, scale: bool) -> VectorReader:
         """Finds the columns and, with `scale`, learns from the rows that have all their numbers."""
-        known = rows.columns if not file else _parquet_columns(rows.root / file) if file.endswith(".parquet") else ()
+        known = rows.columns if not file else _parquet_columns(rows.path(file)) if file.endswith(".parquet") else ()
         columns = _expanded(patterns, known, file or "the table")
         values, present = _vectors(rows, columns, file, ids, vectors)
         width = values.shape[1]
@@ -96,7 +96,7 @@ def _vectors(
     if not file:
         values = np.stack([rows.numbers(name) for name in columns], axis=1)
         return values, np.isfinite(values).all(axis=1)
-    path = rows.root / file
+    path = rows.path(file)
     keys, stored = _FILES[path.suffix.lower()](path, ids, vectors, columns)
     _refuse_infinite(path, stored, keys)
     place: dict[str, int] = {key: i for i, key in enumerate(keys)}

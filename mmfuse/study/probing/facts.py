@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.contents import content_key
-from mmfuse.data.rows import SET_SIGN, resolve
+from mmfuse.data.rows import resolve, split_paths
 from mmfuse.data.workers import in_threads
 from mmfuse.events import Progress, Watch
 from mmfuse.labels import Floats
@@ -71,7 +71,7 @@ def look(cases: Cases, watch: Watch) -> list[Seen]:
         for column in modality.columns
     ]
     files = {
-        pair: [None if cell is None else resolve(cell.split(SET_SIGN)[0].strip(), cases.root) for cell in cells]
+        pair: [None if cell is None else _first(cell, cases.root) for cell in cells]
         for pair in columns
         for cells in [cases.table[pair[1]]]
     }
@@ -82,6 +82,10 @@ def look(cases: Cases, watch: Watch) -> list[Seen]:
         if done % _STRIDE == 0 or done == len(paths):
             watch(Progress("looking at image files", done, len(paths)))
     return [Seen(*pair, [known[path] for path in some]) for pair, some in files.items()]
+
+
+def _first(cell: str, root: Path) -> Path:
+    return resolve(next(iter(split_paths(cell, root)), ""), root)
 
 
 def facts_of(path: Path) -> Facts | None:

@@ -6,13 +6,15 @@ gathered: the adapter refuses or notes it. The derived table of single eyes is r
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mmfuse import Faults, Table, TableError, nearest, read_table
+from mmfuse import Faults, Table, TableError, nearest, numbers, read_table
 from mmfuse_fundus.odir5k.facts import COLUMNS, LABELS, OLDEST, PER_EYE, SEXES, SIDES
 
 TABLES = ("*Annotation*.xlsx", "*Annotation*.csv", "*annotation*.xlsx", "*annotation*.csv", "data.xlsx", "data.csv")
@@ -62,7 +64,8 @@ def read_release(folder: Path, images: str = "") -> Release:
     ids, labels = _ids(table, faults), _labels(table, faults)
     faults.raise_as(TableError)
     gaps = Faults()
-    where, found, lost = _images(folder, images, table)
+    where, found, lost = _images(folder, images, table, faults)
+    faults.raise_as(TableError)
     ages, sexes = _ages(table, gaps), _sexes(table, gaps)
     blind = [ids[row] for row in range(len(ids)) if all(found[side][row] is None for side in SIDES)]
     if blind:
@@ -144,24 +147,40 @@ def _read(path: Path) -> Table:
     return table
 
 
+def _number(word: str | None) -> float | None:
+    """A cell's number with a decimal point or comma, NaN where it holds none; None where it is empty."""
+    try:
+        return None if word is None else float(numbers([word.replace(",", ".", 1)])[0])
+    except TableError:
+        return math.nan
+
+
+def _patient(word: str | None) -> str | None:
+    """An id in its one form: 5, 5.0 and 00005 are one patient."""
+    number = _number(word)
+    return word if number is None or not number.is_integer() else str(int(number))
+
+
 def _ids(table: Table, faults: Faults) -> tuple[str, ...]:
+    ids = [_patient(word) for word in table["ID"]]
     seen: set[str] = set()
-    for row, patient in enumerate(table["ID"]):
+    for row, patient in enumerate(ids):
         if patient is None or patient in seen:
             found = "an empty cell" if patient is None else f"patient {patient} once more"
             faults.add(table.where(row, "ID"), found, "each patient once", UNCHANGED)
         else:
             seen.add(patient)
-    return tuple(table["ID"])
+    return tuple(patient or "" for patient in ids)
 
 
 def _labels(table: Table, faults: Faults) -> np.ndarray:
     labels = np.zeros((len(table), len(LABELS)), dtype=bool)
     for column, letter in enumerate(LABELS):
         for row, word in enumerate(table[letter]):
-            if word not in ("0", "1", "0.0", "1.0"):
+            value = _number(word)
+            if value not in (0, 1):
                 faults.add(table.where(row, letter), f"'{word or ''}'", "0 or 1", UNCHANGED)
-            labels[row, column] = word in ("1", "1.0")
+            labels[row, column] = value == 1
     return labels
 
 
@@ -169,10 +188,7 @@ def _ages(table: Table, gaps: Faults) -> tuple[float | None, ...]:
     """Years; None where the cell is empty or holds none."""
     ages: list[float | None] = []
     for row, word in enumerate(table["Patient Age"]):
-        try:
-            age = None if word is None else float(word)
-        except ValueError:
-            age = float("nan")
+        age = _number(word)
         if age is not None and not 0 <= age <= OLDEST:
             found = f"patient {table['ID'][row]} of age '{word}'"
             gaps.add(table.where(row, "Patient Age"), found, f"years from 0 to {OLDEST}, or an empty cell", INCOMPLETE)
@@ -192,33 +208,60 @@ def _sexes(table: Table, gaps: Faults) -> tuple[str | None, ...]:
     return tuple(sex if sex in SEXES else None for sex in sexes)
 
 
-def _images(folder: Path, given: str, table: Table) -> tuple[str, dict[str, tuple[str | None, ...]], tuple[str, ...]]:
-    """The folder of images, the path of each patient's images below the release, and what is not there.
+def _images(
+    folder: Path, given: str, table: Table, faults: Faults
+) -> tuple[str, dict[str, tuple[str | None, ...]], tuple[str, ...]]:
+    """The folder of images, the path of each patient's images below the release, and what is not there. Names may
+    differ from the table's in case and suffix; one that is then of several files is a fault.
 
     Raises: TableError if `given` is no folder.
     """
     named = {side: list(table[f"{side.capitalize()}-Fundus"]) for side in SIDES}
-    wanted = {Path(name).stem for names in named.values() for name in names if name}
+    wanted = {_stem(name) for names in named.values() for name in names if name}
     if given and not (folder / given).is_dir():
         raise TableError("no such folder", "the folder of images", "mend or leave out `images`", str(folder / given))
     places = [folder / given] if given else list(_folders(folder))
-    stems = [
-        {path.stem: path.name for path in sorted(place.iterdir()) if path.suffix.lower() in SUFFIXES}
-        for place in places
-    ]
-    best = max(range(len(places)), key=lambda index: len(wanted & stems[index].keys()))
+    files = [_by_stem(place) for place in places]
+    best = max(range(len(places)), key=lambda index: len(wanted & files[index].keys()))
     where = places[best].relative_to(folder)
-    found = {
-        side: tuple(
-            (where / stems[best][Path(name).stem]).as_posix() if name and Path(name).stem in stems[best] else None
-            for name in names
-        )
-        for side, names in named.items()
-    }
-    lost = [
-        name for side in SIDES for name, path in zip(named[side], found[side], strict=True) if name and path is None
-    ]
+    found: dict[str, tuple[str | None, ...]] = {}
+    lost: list[str] = []
+    for side, names in named.items():
+        paths: list[str | None] = []
+        for row, name in enumerate(names):
+            there = _alike(name, files[best]) if name else []
+            if len(there) > 1:
+                place = table.where(row, f"{side.capitalize()}-Fundus")
+                faults.add(place, f"'{name}' is the name of {' and '.join(there)}", "one file", "remove all but one")
+            paths.append((where / there[0]).as_posix() if there else None)
+            if name and not there:
+                lost.append(name)
+        found[side] = tuple(paths)
     return where.as_posix(), found, tuple(lost)
+
+
+def _stem(name: str) -> str:
+    return unicodedata.normalize("NFC", Path(name).stem).casefold()
+
+
+def _by_stem(place: Path) -> dict[str, list[str]]:
+    files: dict[str, list[str]] = {}
+    for path in sorted(place.iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            files.setdefault(_stem(path.name), []).append(path.name)
+    return files
+
+
+def _alike(name: str, files: Mapping[str, list[str]]) -> list[str]:
+    """The files that a name may mean: the one called so, else all of the same stem, else all but for case."""
+    there = files.get(_stem(name), [])
+    for same in (
+        [file for file in there if file == name],
+        [file for file in there if Path(file).stem == Path(name).stem],
+    ):
+        if same:
+            return same
+    return there
 
 
 def _split(folder: Path) -> dict[str, str]:
@@ -228,7 +271,8 @@ def _split(folder: Path) -> dict[str, str]:
         return {}
     table, faults = read_table(path), Faults()
     split: dict[str, str] = {}
-    for row, (patient, word) in enumerate(zip(table["ID"], table["split"], strict=True)):
+    ids = [_patient(word) for word in table["ID"]]
+    for row, (patient, word) in enumerate(zip(ids, table["split"], strict=True)):
         if word not in SPLITS:
             faults.add(
                 table.where(row, "split"), f"'{word or ''}'", "train, valid or test", nearest(word or "", SPLITS)
