@@ -69,6 +69,7 @@ _DOOR = {
     "mmfuse.net.gathering": ("together",),
     "mmfuse.net.network": ("FusionNetwork",),
     "mmfuse.net.predicting": ("fit_network",),
+    "mmfuse.net.starting": ("plan_faults", "start_faults"),
     "mmfuse.net.features": ("EffectiveBatch", "Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),

@@ -78,6 +78,22 @@ class Timm(Encoder):
 
         return stages(module)
 
+    def check_start(self, module: nn.Module | None, weights: str) -> None:
+        """Looks at the model's name, whether its published weights are to be had, and at the header of a file.
+
+        Raises: SpecError as `start` does.
+        """
+        from mmfuse.builtin.modules.encoders import TimmEncoder
+        from mmfuse.builtin.modules.timm_models import check_file, check_name, check_published
+
+        check_name(self.model)
+        if weights == "pretrained":
+            check_published(self.model)
+        elif weights != "none":
+            own = module if isinstance(module, TimmEncoder) else None
+            if not check_file(own and own.model, self.model, weights) and own is not None:
+                self.start(own, weights)
+
     def start(self, module: nn.Module, weights: str) -> None:
         """Loads timm's published weights (`pretrained`) or those of a safetensors file, whose classifier is left out.
 

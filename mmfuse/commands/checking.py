@@ -59,7 +59,7 @@ def check(
     loaded = load_spec(app, spec, card, sets)
     told: dict[str, Any] = {"spec": tomllib.loads(mmfuse.dump(loaded))}
     if cases is None:
-        section, findings = loaded.card.split, []
+        section, findings = loaded.card.split, as_findings(mmfuse.plan_faults(loaded.plan))
         has_valid = bool(section.column) or "valid" in section.fractions
         split = np.array(["train", "valid"] if has_valid else ["train"])
     else:
@@ -68,6 +68,8 @@ def check(
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
             findings += mmfuse.cautions(loaded, table, split) + _sets(loaded, table)
+            more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
+            findings += [one for one in more if one not in findings]
             if probes:
                 findings += mmfuse.probe(table, split, files=files, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
@@ -91,16 +93,26 @@ def _sets(spec: Spec, cases: Cases) -> list[Finding]:
             several = spec.plan.network != "" and part.is_image and part.fit(rows).apart(rows) is not None
         if several:
             mmfuse.refuse_set(spec.plan.network.fusion, modality, faults)  # type: ignore[union-attr]  # a network
+    return as_findings(faults)
+
+
+def as_findings(faults: mmfuse.Faults) -> list[Finding]:
+    """Refusals as errors of an audit."""
     return [mmfuse.Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
 
 
 def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:
-    text = mmfuse.dump(mmfuse.load_plan(plan, app.catalog, sets))
+    loaded = mmfuse.load_plan(plan, app.catalog, sets)
+    text, findings = mmfuse.dump(loaded), as_findings(mmfuse.plan_faults(loaded))
     if wants_json:
-        app.screen.json({"plan": tomllib.loads(text)})
-        return
-    app.screen.text(text)
-    app.screen.text("this plan stands; with CASES or --card its names are checked against what the table holds")
+        app.screen.json({"plan": tomllib.loads(text), "findings": [vars(one) for one in findings]})
+    else:
+        app.screen.text(text)
+        show_findings(app.screen, findings)
+    if findings:
+        raise SystemExit(1)
+    if not wants_json:
+        app.screen.text("this plan stands; with CASES or --card its names are checked against what the table holds")
 
 
 def show_plan(screen: Screen, spec: Spec, steps: Steps, has_valid: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 import mmfuse
 from mmfuse.commands.app import App, JointCommand
@@ -73,6 +74,7 @@ def train(
     if not app.is_quiet or dry_run:
         show_cost(app.screen, pipeline, table, split, device)
     if dry_run:
+        mmfuse.start_faults(spec, table, np.flatnonzero(split == "train")).raise_as(mmfuse.SpecError)
         app.screen.text(f"\ndry run: nothing was trained, {out} was not written")
         return
     began = time.perf_counter()

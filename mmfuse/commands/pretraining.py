@@ -58,6 +58,7 @@ def pretrain(
     if not app.is_quiet or dry_run:
         show_steps(app.screen, spec, len(pretraining.reads(split)), len(table), device)
     if dry_run:
+        mmfuse.start_faults(spec, table, pretraining.reads(split)).raise_as(mmfuse.SpecError)
         app.screen.text(f"\ndry run: nothing was learnt, {out} was not written")
         return
     began = time.perf_counter()

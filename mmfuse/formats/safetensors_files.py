@@ -41,7 +41,7 @@ def check_safetensors(
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(LARGEST_HEADER, size - 8):
-                raise error(f"has a header of {length:,} bytes", expected, mend, where)
+                raise error(f"cannot be read: it has a header of {length:,} bytes", expected, mend, where)
             text = file.read(length).decode()
     except FileNotFoundError as fault:
         raise error("cannot be read: there is no such file", expected, mend, where) from fault

@@ -51,15 +51,17 @@ def start_weights(network: FusionNetwork, spec: Spec, wiring: Wiring, watch: Wat
                 with placed(where, ENCODERS), attributed(line.part, "`start`", where):
                     line.part.start(module, line.weights)
             else:
-                _start_from_run(module, line.weights, modality, where)
+                start_from_run(module, line.weights, modality, where)
     if section != "" and section.weights:
-        _load_what_fits(network, section.weights, watch)
+        load_what_fits(network, section.weights, watch)
 
 
-def _start_from_run(module: nn.Module, text: str, modality: str, where: str) -> None:
+def start_from_run(module: nn.Module, text: str, modality: str, where: str) -> None:
+    """Load the encoder of a run into a module. Raises: SpecError where there is none; RunError where it does not
+    fit."""
     run, _, named = text.partition("#") if not Path(text).is_dir() else (text, "", "")
     expected = "'none', 'pretrained', a safetensors file, or a run's folder (RUN, RUN#modality)"
-    folder = _network_folder(run, expected, where)
+    folder = network_folder(run, expected, where)
     keys = _about(folder).get("encoders", {})
     wanted = named or modality
     if wanted not in keys and not named and len(set(keys.values())) == 1:
@@ -78,8 +80,9 @@ def _start_from_run(module: nn.Module, text: str, modality: str, where: str) -> 
     load_all(module, tensors, f"{where} = {text}", "use the encoder part and knobs that the run used")
 
 
-def _load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
-    folder = _network_folder(run, "a run's folder", "network.weights")
+def load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
+    """Load every tensor of a run that fits. Raises: SpecError where none does."""
+    folder = network_folder(run, "a run's folder", "network.weights")
     state, tensors = network.state_dict(), read_tensors(folder / FILE)
     fitting = {name: t for name, t in tensors.items() if name in state and alike(t, state[name])}
     if not fitting:
@@ -92,7 +95,7 @@ def _load_what_fits(network: FusionNetwork, run: str, watch: Watch) -> None:
     watch(Notice(f"{text}{len(state) - len(fitting) - shape} are not there and start anew"))
 
 
-def _network_folder(run: str, expected: str, where: str) -> Path:
+def network_folder(run: str, expected: str, where: str) -> Path:
     """Where a run keeps its network. The folder within a run, or within what an interrupted training left, is refused:
     only the run itself knows which cases its weights have seen."""
     if (Path(run) / "network" / FILE).is_file():

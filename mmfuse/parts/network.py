@@ -77,6 +77,16 @@ class Encoder(Part):
                 f"encoder '{self.name}' cannot start from '{weights}'", "'none' or 'pretrained'", "leave `weights` out"
             )
 
+    def check_start(self, module: nn.Module | None, weights: str) -> None:
+        """Raise what `start` would raise (SpecError), without fetching anything; `check` and `--dry-run` ask it.
+
+        `module` is what `build` gave and is not used afterwards; None where no case tells its shape. `weights` is as of
+        `start`, or `none`. Here a file is loaded, which is the surest look.
+        """
+        own = type(self).start is not Encoder.start
+        if weights != "none" and (not own or (module is not None and weights != "pretrained")):
+            self.start(module, weights)  # type: ignore[arg-type]  # the role's own looks at no module
+
 
 class FeatureFusion(Part):
     """Features of several modalities → one vector (and whatever else the head and the loss may use)."""

@@ -17,6 +17,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, group_parameters
 from torch import Tensor, nn
 
 from mmfuse import SpecError, check_safetensors
+from mmfuse.builtin.modules import hub
 
 WHERE = "network.encoders"
 
@@ -27,7 +28,7 @@ def create(name: str, size: tuple[int, int], drop_path: float = 0.0, recompute: 
     Raises: SpecError if timm has no such model, or it cannot be made for this size, with stochastic depth, or so that
     it computes again.
     """
-    _check_name(name)
+    check_name(name)
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     try:
         model: Any = timm.create_model(name, **_options(name, size), **options)
@@ -64,24 +65,56 @@ def stages(module: nn.Module) -> dict[str, int]:
 def load_published(model: nn.Module, name: str, size: tuple[int, int]) -> None:
     """Puts timm's published weights into `model`, made for images of (height, width).
 
-    They are fetched, or read from the hub's cache on this machine.
+    They are fetched, or read from the hub's cache on this machine. A hub that does not answer is asked once.
 
     Raises: SpecError if there are none or they cannot be fetched.
     """
+    check_published(name)
+    kept = hub.cached_file(_config(name))
+    try:
+        fresh = _twin(name, size, {"file": str(kept)} if kept and hub.trouble() else None)
+    except Exception as error:  # the hub's client raises errors of many libraries: any of them means "not fetched"
+        raise _not_fetched(name, hub.failed(name, error)) from error
+    model.load_state_dict(fresh.state_dict())
+
+
+def check_published(name: str) -> None:
+    """Raises: SpecError if timm publishes no weights for a model, or they are neither on this machine nor to be had."""
     if not _config(name).has_weights:
         raise SpecError(
             f"timm publishes no weights for {name}", "a model with weights", 'weights = "none", or another model', WHERE
         )
-    try:
-        fresh = _twin(name, size)
-    except Exception as error:  # the hub's client raises errors of many libraries: any of them means "not fetched"
-        raise SpecError(
-            f"the published weights of timm's {name} could not be fetched: {type(error).__name__}: {_short(error)}",
-            "access to the model hub, or weights already in its cache on this machine",
-            'weights = "none", or weights = "FILE.safetensors" with a local file',
-            WHERE,
-        ) from error
-    model.load_state_dict(fresh.state_dict())
+    why = hub.failures().get(name) or (hub.trouble() if hub.cached_file(_config(name)) is None else "")
+    if why:
+        raise _not_fetched(name, why)
+
+
+def _not_fetched(name: str, why: str) -> SpecError:
+    return SpecError(
+        f"the published weights of timm's {name} could not be fetched from the model hub: {why}",
+        "access to the model hub, or weights already in its cache on this machine",
+        'weights = "none", or weights = "FILE.safetensors" with a local file',
+        WHERE,
+    )
+
+
+def check_file(model: nn.Module | None, name: str, path: str) -> bool:
+    """Whether a safetensors file fits `model` as it stands, by the names and shapes in its header; where it does not,
+    timm may still rename and resize what it holds. None: there is no model to be asked yet.
+
+    Raises: SpecError for another format, a missing or broken file.
+    """
+    shapes, state = _header(path), {} if model is None else model.state_dict()
+    expected = {key: tuple(value.shape) for key, value in state.items()}
+    branches = _classifier(name)
+    kept = {key: shape for key, shape in shapes.items() if key in expected or key.split(".")[0] not in branches}
+    return kept == expected
+
+
+def _classifier(name: str) -> set[str]:
+    """The submodules that are the classifier of timm's model."""
+    classifier = _config(name).classifier or ()
+    return {word.split(".")[0] for word in ((classifier,) if isinstance(classifier, str) else classifier)}
 
 
 def load_file(model: nn.Module, name: str, size: tuple[int, int], path: str) -> None:
@@ -94,8 +127,7 @@ def load_file(model: nn.Module, name: str, size: tuple[int, int], path: str) -> 
     """
     tensors = _read(path)
     expected = model.state_dict()
-    classifier = _config(name).classifier or ()
-    branches = {word.split(".")[0] for word in ((classifier,) if isinstance(classifier, str) else classifier)}
+    branches = _classifier(name)
     kept = {key: value for key, value in tensors.items() if key in expected or key.split(".")[0] not in branches}
     if {key: value.shape for key, value in kept.items()} == {key: value.shape for key, value in expected.items()}:
         model.load_state_dict(kept)
@@ -107,7 +139,7 @@ def load_file(model: nn.Module, name: str, size: tuple[int, int], path: str) -> 
         same = sum(key in kept and kept[key].shape == value.shape for key, value in expected.items())
         raise SpecError(
             f"{same} of the {len(expected)} tensors of timm's {name} are in the file by name and shape; the file holds"
-            f" {len(tensors)} ({_short(error)})",
+            f" {len(tensors)} ({hub.short(error)})",
             f"all {len(expected)}; only the classifier may be missing or different",
             "name the model that the file was made with",
             str(path),
@@ -115,7 +147,8 @@ def load_file(model: nn.Module, name: str, size: tuple[int, int], path: str) -> 
     model.load_state_dict(fresh.state_dict())
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises: SpecError for a model, or a tag of weights, that timm has not, with the nearest that it has."""
     if not timm.is_model(name) or ":" in name or "/" in name:
         near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
         mend = f"did you mean {', '.join(map(repr, near))}?" if near else "see timm.list_models()"
@@ -146,7 +179,10 @@ def _twin(name: str, size: tuple[int, int], overlay: dict[str, Any] | None = Non
         return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **_options(name, size))
 
 
-def _read(path: str) -> dict[str, Tensor]:
+_WHOLE, _AGAIN = "a whole .safetensors file", "copy or download it again"
+
+
+def _refuse_no_file(path: str) -> None:
     if Path(path).suffix != ".safetensors":
         raise SpecError(
             "first weights of this format are not read",
@@ -161,19 +197,22 @@ def _read(path: str) -> dict[str, Tensor]:
             "mend `weights`; paths start from the working folder",
             str(path),
         )
-    expected, mend = "a whole .safetensors file", "copy or download it again"
-    check_safetensors(Path(path), expected=expected, mend=mend, error=SpecError)
+
+
+def _header(path: str) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of what a safetensors file holds; no tensor is read."""
+    _refuse_no_file(path)
+    heads = check_safetensors(Path(path), expected=_WHOLE, mend=_AGAIN, error=SpecError)
+    return {name: head.shape for name, head in heads.items()}
+
+
+def _read(path: str) -> dict[str, Tensor]:
+    _header(path)
     try:
         tensors = read_safetensors(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise SpecError(f"cannot be read: {_short(error)}", expected, mend, str(path)) from error
+        raise SpecError(f"cannot be read: {hub.short(error)}", _WHOLE, _AGAIN, str(path)) from error
     spoilt = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if spoilt:
-        raise SpecError(f"tensor '{spoilt[0]}' is not finite", expected, mend, str(path))
+        raise SpecError(f"tensor '{spoilt[0]}' is not finite", _WHOLE, _AGAIN, str(path))
     return {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-
-
-def _short(error: Exception) -> str:
-    """An error's first line, cut to a readable length."""
-    line = (str(error).strip().splitlines() or [""])[0]
-    return line if len(line) <= 200 else line[:200] + " …"
