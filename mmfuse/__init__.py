@@ -57,7 +57,7 @@ _DOOR = {
     "mmfuse.data.cases": ("Cases",),
     "mmfuse.data.splits": ("assign", "fold_numbers"),
     "mmfuse.advice.audit": ("Finding", "audit"),
-    "mmfuse.data.cautions": ("cautions",),
+    "mmfuse.data.cautions": ("cautions", "starts_from_somewhere"),
     "mmfuse.advice.describe": ("describe",),
     "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
     "mmfuse.net.altering": ("Alter", "Reading", "exchanged"),

@@ -18,7 +18,7 @@ from mmfuse.commands.listing import json_option
 from mmfuse.show import Screen
 
 if TYPE_CHECKING:
-    from mmfuse import Cases, Finding, Spec, Steps
+    from mmfuse import Cases, Finding, Plan, Spec, Steps
 
 LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "mend these first"}
 """Headings of an audit, the gravest last, where the eye is."""
@@ -59,7 +59,7 @@ def check(
     loaded = load_spec(app, spec, card, sets)
     told: dict[str, Any] = {"spec": tomllib.loads(mmfuse.dump(loaded))}
     if cases is None:
-        section, findings = loaded.card.split, as_findings(mmfuse.plan_faults(loaded.plan))
+        section, findings = loaded.card.split, _nowhere(loaded.plan)
         has_valid = bool(section.column) or "valid" in section.fractions
         split = np.array(["train", "valid"] if has_valid else ["train"])
     else:
@@ -68,8 +68,9 @@ def check(
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
             findings += mmfuse.cautions(loaded, table, split) + _sets(loaded, table)
-            more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
-            findings += [one for one in more if one not in findings]
+            if mmfuse.starts_from_somewhere(loaded.plan):
+                more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
+                findings += [one for one in more if one not in findings]
             if probes:
                 findings += mmfuse.probe(table, split, files=files, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
@@ -101,9 +102,14 @@ def as_findings(faults: mmfuse.Faults) -> list[Finding]:
     return [mmfuse.Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
 
 
+def _nowhere(plan: Plan) -> list[Finding]:
+    """What can be said of first weights without cases."""
+    return as_findings(mmfuse.plan_faults(plan)) if mmfuse.starts_from_somewhere(plan) else []
+
+
 def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:
     loaded = mmfuse.load_plan(plan, app.catalog, sets)
-    text, findings = mmfuse.dump(loaded), as_findings(mmfuse.plan_faults(loaded))
+    text, findings = mmfuse.dump(loaded), _nowhere(loaded)
     if wants_json:
         app.screen.json({"plan": tomllib.loads(text), "findings": [vars(one) for one in findings]})
     else:

@@ -9,7 +9,8 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.findings import Finding
 from mmfuse.data.splits import Names, checked_split
 from mmfuse.errors import placed
-from mmfuse.spec import Spec
+from mmfuse.parts import Encoder
+from mmfuse.spec import Plan, Spec
 
 
 def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
@@ -27,3 +28,13 @@ def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
         with placed(where, where), attributed(part, "`cautions`", where):
             findings += [Finding("warning", where, text) for text in part.cautions(cases.labels, targets)]
     return findings
+
+
+def starts_from_somewhere(plan: Plan) -> bool:
+    """Return whether first weights of a plan's network are to be looked for: files, runs, or what a part ships. Where
+    not, nobody has to load torch to say that all is well."""
+    if plan.network == "":
+        return False
+    lines = plan.network.encoders.values()
+    own = any(type(line.part).check_start is not Encoder.check_start for line in lines)
+    return own or plan.network.weights != "" or any(line.weights not in ("none", "pretrained") for line in lines)
