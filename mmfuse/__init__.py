@@ -44,6 +44,7 @@ _DOOR = {
     ),
     "mmfuse.building": ("build",),
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),
+    "mmfuse.effects": ("without_effect",),
     "mmfuse.json_schema": ("schema",),
     "mmfuse.naming": ("feature_faults", "name_faults", "prediction_columns"),
     "mmfuse.wiring": ("Wiring", "wire"),

@@ -56,7 +56,7 @@ def check(
     if card is None and not complete:
         _check_plan(app, spec, sets, wants_json)
         return
-    loaded = load_spec(app, spec, card, sets)
+    loaded = load_spec(app, spec, card, sets, "train", "pretrain")
     told: dict[str, Any] = {"spec": tomllib.loads(mmfuse.dump(loaded))}
     if cases is None:
         section, findings = loaded.card.split, _nowhere(loaded.plan)

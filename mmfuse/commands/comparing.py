@@ -178,6 +178,9 @@ def run(
     )  # fmt: skip
     for variant in named:
         tell_shadowed(app, variant.spec)
+    mmfuse.without_effect([variant.spec for variant in named], [*asked.sets, *asked.vary], ["compare"]).raise_as(
+        mmfuse.SpecError
+    )
     known = named[0].spec.card if named else mmfuse.load_card(card_file, app.catalog)
     if design.refold == "all" and design.folds:
         app.screen.text("outer folds are drawn from all cases, `test` included: it is no longer held out")

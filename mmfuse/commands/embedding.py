@@ -64,12 +64,14 @@ def embed(
     refuse_input(out, cases)
     refuse_output(out, SUFFIXES)
     if (Path(source) / "manifest.json").is_file():
+        if sets:
+            raise click.UsageError("--set speaks of a PLAN: the encoders of a RUN are as they were fitted")
         pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
         table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network
         chosen, seen = wanted or frozen(spec), mmfuse.frozen_seen(pipeline.seen)
     else:
         card = card_of(cases, card)
-        spec = load_spec(app, source, card, sets)
+        spec = load_spec(app, source, card, sets, "embed")
         chosen = wanted or frozen(spec)
         spec = untrained(spec, chosen)
         table = load_cases(cases, spec.card, card.parent, labelled=False)

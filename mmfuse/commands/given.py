@@ -14,6 +14,7 @@ import mmfuse
 if TYPE_CHECKING:
     from mmfuse import Card, Cases, Catalog, Spec, Table
     from mmfuse.commands.app import App
+    from mmfuse.effects import Job
 
 FILE = click.Path(path_type=Path)
 """A path; messages of mmfuse say more about a missing file than click would."""
@@ -50,10 +51,14 @@ def card_of(table: Path, card: Path | None) -> Path:
     return path
 
 
-def load_spec(app: App, plan: str, card: Path | None, sets: Sequence[str]) -> Spec:
-    """A plan (file or recipe's name) and a card as one spec. Names that another part would have are told."""
+def load_spec(app: App, plan: str, card: Path | None, sets: Sequence[str], *jobs: Job) -> Spec:
+    """A plan (file or recipe's name) and a card as one spec. Names that another part would have are told.
+
+    Raises: SpecError also for keys of `sets` that do nothing for any of the `jobs`.
+    """
     spec = mmfuse.load(plan, card, catalog=app.catalog, sets=sets)
     tell_shadowed(app, spec)
+    mmfuse.without_effect([spec], sets, jobs).raise_as(mmfuse.SpecError)
     return spec
 
 

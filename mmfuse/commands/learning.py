@@ -65,7 +65,7 @@ def train(
     mmfuse.refuse_existing(out)
     card = card_of(cases, card)
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
-    spec = load_spec(app, plan, card, sets)
+    spec = load_spec(app, plan, card, sets, "train")
     table = load_cases(cases, spec.card, card.parent)
     for note in table.notes:
         app.watch(mmfuse.Notice(note))

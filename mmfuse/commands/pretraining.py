@@ -49,7 +49,7 @@ def pretrain(
     mmfuse.refuse_existing(out)
     card = card_of(cases, card)
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
-    spec = load_spec(app, plan, card, sets)
+    spec = load_spec(app, plan, card, sets, "pretrain")
     table = load_cases(cases, spec.card, card.parent, labelled=False)
     for note in table.notes:
         app.watch(mmfuse.Notice(note))
