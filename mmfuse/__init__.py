@@ -50,6 +50,7 @@ _DOOR = {
     "mmfuse.wiring": ("Wiring", "wire"),
     "mmfuse.data.disk": ("refuse_unwritable", "whole_file"),
     "mmfuse.data.locks": ("taken",),
+    "mmfuse.data.scratch": ("scratch_folder",),
     "mmfuse.data.parquet": ("open_parquet",),
     "mmfuse.data.table": ("Table", "numbers", "read_table"),
     "mmfuse.data.formulas": ("guarded",),

@@ -13,9 +13,8 @@ import json
 import math
 import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from mmfuse.catalog import Catalog
 from mmfuse.data.disk import refuse_unwritable
+from mmfuse.data.scratch import scratch_folder
 from mmfuse.data.workers import in_chunks
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
@@ -204,16 +204,22 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     refuse_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".writing", dir=folder.parent))
-    try:
-        fill(work)
+    with _clearly(folder), scratch_folder(folder) as work:
+        try:
+            fill(work)
+        except RunError as error:
+            faults = [dataclasses.replace(f, where=f.where.replace(str(work), str(folder))) for f in error.faults]
+            raise RunError(faults) from error
         _write_manifest(work)
         if folder.is_dir():
             folder.rmdir()
         work.rename(folder)
-    except RunError as error:
-        faults = [dataclasses.replace(f, where=f.where.replace(str(work), str(folder))) for f in error.faults]
-        raise RunError(faults) from error
+
+
+@contextmanager
+def _clearly(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RunError(
             f"cannot be written: {error.strerror or error}",
@@ -221,8 +227,6 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
             "free space, or another --out",
             str(folder),
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_files(pipeline: Pipeline, work: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
         take(app, out)
         mmfuse.refuse_existing(out)
         app.interrupted = f"interrupted; {out} was not written"
-    with tempfile.TemporaryDirectory() if out is None else nullcontext(f"{out}-cohort") as folder:
+    with _cohort_folder() if out is None else nullcontext(f"{out}-cohort") as folder:
         release, table = Path(folder), Path(folder) / "cases.csv"
         with app.working():
             drawn = adapter("synthetic", [f"cases={count}", f"seed={seed}", "size=64"], app.catalog).tidy(release)
@@ -72,6 +72,11 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
     if out is not None:
         app.screen.text(f"kept: {out} (the run), {release} (the cohort)")
         app.screen.text(f"next: mmfuse predict {out} {table} --out predictions.csv")
+
+
+def _cohort_folder() -> AbstractContextManager[Path]:
+    """A folder that is gone at the end, or, where this process is killed, with the next demo."""
+    return mmfuse.scratch_folder(Path(tempfile.gettempdir()) / "mmfuse-demo")
 
 
 def ideal_observer(scores: ScoreTable, truth: Path) -> ScoreTable:

@@ -22,6 +22,10 @@ def take(app: App, out: Path) -> None:
     """Keep `out` to this command until it ends. Raises: RunError if another process works at it."""
     if not mmfuse.launched()[0]:  # of several processes that work together the first one holds it
         click.get_current_context().with_resource(mmfuse.taken(out, app.watch))
+        work = mmfuse.Work.beside(out)
+        if (out / "manifest.json").is_file() and work.folder.is_dir():
+            app.watch(mmfuse.Notice(f"{work.folder} was left of the training of {out}, which stands: removed"))
+            work.remove()
 
 
 def identity_of(app: App, spec: Spec, cases: Cases, split: NDArray, device: str) -> dict[str, str]:

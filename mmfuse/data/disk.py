@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sqlite3
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmfuse.data.scratch import scratch_beside
 from mmfuse.errors import RunError
 
 _PATIENCE = 300.0
@@ -106,12 +106,12 @@ def _refusal(folder: Path, found: str, full: bool) -> RunError:
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A new path beside `path` to be written to; at the end it takes the place of `path`. Whatever fails, nothing is
-    left of it, and a file that was there stays as it was.
+    left of it, and a file that was there stays as it was. What a killed process left of it is removed.
 
     Raises: OSError naming `path` where the disk refuses.
     """
     path = Path(path)
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    scratch = scratch_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -73,7 +73,7 @@ class RowFile:
         rows = np.ndarray(whole, self.dtype, buffer=mapped.reshape(-1).data, strides=strides)
         out[ascending] = rows[slots[ascending]]
         new = ascending[~self._sound[slots[ascending]]]
-        sums = mapped[slots[new], self._row : self._row + _SUM].copy().view("<u4")[:, 0] if len(new) else []
+        sums = np.ascontiguousarray(mapped[slots[new], self._row : self._row + _SUM]).reshape(-1).view("<u4")
         sound = np.array([zlib.crc32(_bytes_of(out[at])) == s for at, s in zip(new, sums, strict=True)], dtype=bool)
         self._sound[slots[new[sound]]] = True
         return out, np.unique(slots[new[~sound]])

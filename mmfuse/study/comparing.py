@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmfuse.building import tree
 from mmfuse.card import Card
@@ -65,11 +66,14 @@ def compare(
     shelf = Shelf(out, table, root, catalog, device, watch, workers)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
     inner = _inner_numbers(study, cases, splits, card.split.seed) if named else []
+    # Whatever may be refused is refused before anything is written.
+    held_out = _held_out(cases, splits)
+    told = {name: read_outside(Path(file), name, cases, held_out) for name, file in (outside or {}).items()}
     _write_blanks(out, CASES, [blank_table(cases, split, fold) for fold, split in enumerate(splits)])
     _write_blanks(out, INNER, [inner_table(cases, one, fold, design.inner) for fold, one in enumerate(inner)])
     work = _Work(study, shelf, cases.labels, splits, inner, watch)
-    for name, file in (outside or {}).items():
-        work.add_outside(name, Path(file), cases)
+    for name, (scores, classes_only) in told.items():
+        work.add_outside(name, scores, classes_only)
     work.add_all(named)
     if named and design.baselines:
         _baselines(work, named[0], catalog)
@@ -105,6 +109,11 @@ def _write_blanks(out: Path, name: str, blanks: Sequence[ScoreTable]) -> None:
         old.unlink()
     for number, blank in enumerate(blanks):
         blank.save(place / f"{number:02d}.npz")
+
+
+def _held_out(cases: Cases, splits: Sequence[Split]) -> NDArray[np.str_]:
+    """Ids of the cases that any of these splits tests."""
+    return np.unique(np.concatenate([cases.ids[split == "test"] for split in splits]))
 
 
 def _has_valid(splits: Sequence[Split]) -> bool:
@@ -222,10 +231,8 @@ class _Work:
                 self.study.notes.append(f"{name}: left out; {error.faults[0].found}")
         self.add_all(found)
 
-    def add_outside(self, name: str, file: Path, cases: Cases) -> None:
+    def add_outside(self, name: str, scores: ScoreTable, classes_only: bool) -> None:
         """Takes over predictions that were made elsewhere."""
-        held = np.unique(np.concatenate([cases.ids[split == "test"] for split in self.splits]))
-        scores, classes_only = read_outside(file, name, cases, held)
         key = spec_digest({"cases": {}, "outside": name, "p": scores.sources[name].tolist()})[:32]
         put(self.study.folder, key, scores, {})
         self.study.speakers.append(Speaker(name, "outside", name, ((key,),), classes_only))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from mmfuse.building import tree
 from mmfuse.catalog import Catalog
 from mmfuse.data.cases import Cases
 from mmfuse.data.locks import alone
+from mmfuse.data.scratch import scratch_folder
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, PartError, PartFailedError, RunError, SpecError, TableError
@@ -210,19 +210,17 @@ def put(folder: Path, key: str, scores: ScoreTable, texts: Mapping[str, str]) ->
     """Writes scores and texts below a study's folder, whole or not at all."""
     place = folder / VARIANTS / key
     place.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=place.parent))
     try:
-        scores.save(work / SCORES)
-        for name, text in texts.items():
-            (work / name).write_text(text, encoding="utf-8")
-        if place.exists():
-            shutil.rmtree(place)
-        work.rename(place)
+        with scratch_folder(place) as work:
+            scores.save(work / SCORES)
+            for name, text in texts.items():
+                (work / name).write_text(text, encoding="utf-8")
+            if place.exists():
+                shutil.rmtree(place)
+            work.rename(place)
     except OSError as error:
         raise RunError(f"cannot be written: {error.strerror or error}", "room and leave to write", "free some space",
                        str(place)) from error  # fmt: skip
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def remarks_of(folder: Path, key: str) -> list[str]:
