@@ -56,18 +56,14 @@ def open_parquet(path: str | Path) -> ParquetFile:
 
     path = Path(path)
     file = parquet.ParquetFile(path, page_checksum_verification=True)
-    about = file.metadata
+    about = file.metadata  # its columns are not looked at: Arrow ends the process over some that are broken
     refuse_size(path, about.num_rows, about.num_columns)
-    groups = [about.row_group(i) for i in range(about.num_row_groups)]
-    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    refuse_bytes(path, sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks), BYTES)
+    sizes = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+    refuse_bytes(path, sum(max(size, 0) for size in sizes), BYTES)
     # Words that recur stay what they are in the file, numbers into a dictionary: written out they may take any size.
-    coded = sorted({chunk.path_in_schema for chunk in chunks if _is_coded(chunk)})
+    columns = [file.schema.column(i) for i in range(about.num_columns)]
+    coded = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
     return parquet.ParquetFile(path, page_checksum_verification=True, read_dictionary=coded) if coded else file
-
-
-def _is_coded(chunk: Any) -> bool:  # noqa: ANN401  # pyarrow gives no name to it
-    return chunk.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in code for code in chunk.encodings)
 
 
 def _is_nested(kind: Kind) -> bool:
