@@ -16,21 +16,21 @@ from mmfuse.card import open_positives
 from mmfuse.catalog import Catalog, Journal
 from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.folds import settled_split, training_folds
-from mmfuse.data.inputs import Block, column_faults, read_inputs, reading_faults
-from mmfuse.data.readers import fit_reader, flags_of, gives_files, read_some, rows_apart
+from mmfuse.data.inputs import column_faults, reading_faults
+from mmfuse.data.readers import flags_of
 from mmfuse.data.splits import checked_split
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched, silent
 from mmfuse.labels import Floats, Ints, Labels
-from mmfuse.learnt import Learnt, StoredAsFolder
+from mmfuse.learnt import StoredAsFolder
 from mmfuse.metrics import METRICS, OperatingPoints
-from mmfuse.parts import Bools, Reader
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
 from mmfuse.seen import Recognised, recognise
 from mmfuse.spec import FoldColumn, Spec
+from mmfuse.stage_features import StageFeatures
 from mmfuse.summaries import Summarized, counted
 from mmfuse.toml import with_defaults
 from mmfuse.wiring import Wiring, wire
@@ -119,7 +119,8 @@ class Pipeline(StoredAsFolder, Summarized):
         began = time.perf_counter()
         if self.wiring.decisions:
             self.watch(StepStarted("decisions", 1, 1))
-        table, features = _table(sources, cases, split, folds), _Features(self.spec, self.wiring, cases, self.network)
+        table = _table(sources, cases, split, folds)
+        features = StageFeatures(self.spec, self.wiring, cases, self.network, split=split)
         self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
         if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
@@ -146,7 +147,7 @@ class Pipeline(StoredAsFolder, Summarized):
         # before images are decoded
         reading_faults(decisions.readers, cases, self.watch).raise_as(TableError)  # type: ignore[arg-type]  # they are Readers
         given = _network_scores(self.network, cases, self.watch, altered)
-        features = _Features(self.spec, self.wiring, cases, self.network, altered)
+        features = StageFeatures(self.spec, self.wiring, cases, self.network, altered)
         blank, none = np.full(len(cases), "", dtype="U1"), np.full(len(cases), -1, dtype=np.int64)
         return _table(decisions.apply(given, features, len(cases)), cases, blank, none)
 
@@ -168,7 +169,7 @@ class Pipeline(StoredAsFolder, Summarized):
     def flags(self, cases: Cases | Table) -> tuple[str, ...]:
         """For each case what calls for care: in training already, an unseen pattern, category or range; else empty."""
         cases = as_cases(cases, self.spec.card, labelled=False)
-        asked = _Features(self.spec, self.wiring, cases, self.network)
+        asked = StageFeatures(self.spec, self.wiring, cases, self.network)
         unseen = _flags(self.network, self._fitted().readers, cases, asked)
         return tuple("; ".join(filter(None, both)) for both in zip(self.recognized(cases).flags(), unseen, strict=True))
 
@@ -210,7 +211,7 @@ def _flags(
     network: Any,  # noqa: ANN401  # torch's side
     readers: Mapping[str, Any],
     cases: Cases,
-    asked: _Features,
+    asked: StageFeatures,
 ) -> tuple[str, ...]:
     """For each case what training never saw."""
     rows, patterns = cases.rows(), ("",) * len(cases)
@@ -293,47 +294,3 @@ def _table(sources: dict[str, Floats], cases: Cases, split: NDArray[Any], folds:
         labels=cases.labels,
         case_is=cases.card.cases.case_is,
     )
-
-
-class _Features:
-    """What second stages read beside scores (`decide.stages.FeatureSource`).
-
-    Tables and vectors are fitted anew for each set that is learnt from; in the vectors of frozen encoders is no label.
-    """
-
-    def __init__(
-        self,
-        spec: Spec,
-        wiring: Wiring,
-        cases: Cases,
-        network: Any,  # noqa: ANN401  # torch's side
-        altered: Alter | None = None,
-    ) -> None:
-        self._modalities = spec.card.modalities
-        self._frozen = {name for name, (_, line) in wiring.encoders.items() if line.frozen is True}
-        self._cases, self._network, self._altered = cases, network, altered
-        self._vectors: dict[str, tuple[Floats, Bools]] = {}
-        self._blocks: list[tuple[Learnt, Block]] = []
-
-    def fit(self, modality: str, index: Ints) -> Learnt | None:
-        """What is learnt from those cases alone; None for frozen vectors."""
-        if modality in self._frozen:
-            return None
-        return fit_reader(modality, self._modalities[modality], self._cases.rows(index))
-
-    def read(self, modality: str, learnt: Learnt | None, index: Ints) -> tuple[Floats, Bools]:
-        """((n, width), (n,) present) of the cases in `index`."""
-        if modality in self._frozen:
-            if modality not in self._vectors:
-                self._vectors[modality] = self._network.embed(self._cases, modality, altered=self._altered)
-            vectors, present = self._vectors[modality]
-            return vectors[index], present[index]
-        assert isinstance(learnt, Reader)
-        rows, of = rows_apart(modality, learnt, self._cases.rows())
-        if of is not None or not gives_files(modality, learnt, rows):
-            return read_some(modality, learnt, self._cases.rows(), index)
-        block = next((block for reader, block in self._blocks if reader is learnt), None)
-        if block is None:  # each file is read once, and kept
-            block = read_inputs({modality: learnt}, self._cases)[modality]
-            self._blocks.append((learnt, block))
-        return block.take(index), block.present[index]

@@ -27,9 +27,9 @@ OUTSIDE = -1
 class FeatureSource(Protocol):
     """The arrays of a stage's feature modalities, as the engine asks for them."""
 
-    def fit(self, modality: str, index: Ints) -> Learnt | None:
+    def fit(self, modality: str, index: Ints, whole: bool = True) -> Learnt | None:
         """What reading the modality learns, from those cases alone; None: nothing is learnt (vectors of a frozen
-        encoder).
+        encoder). Where that is not the `whole` set, cases are left out of which nothing may be known.
         """
         ...
 

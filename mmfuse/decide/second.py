@@ -120,9 +120,17 @@ class FittedStage:
     """One a label; None where the training cases are of fewer than two classes."""
 
     @classmethod
-    def learn(cls, stage: Stage, table: ScoreTable, features: FeatureSource, index: Ints, watch: Watch) -> Self:
-        """Learns everything, readers included, from those cases alone."""
-        readers = {modality: features.fit(modality, index) for modality in stage.features}
+    def learn(
+        cls,
+        stage: Stage,
+        table: ScoreTable,
+        features: FeatureSource,
+        index: Ints,
+        watch: Watch,
+        whole: bool = True,
+    ) -> Self:
+        """Learns everything, readers included, from those cases alone, which are the `whole` set or a part of it."""
+        readers = {modality: features.fit(modality, index, whole) for modality in stage.features}
         read = source_blocks(table.sources, stage.reads, stage.labels, index)
         featured = feature_blocks(features, readers, index)
         filling = Filling.learn(read, featured, table.targets[index], stage.labels)

@@ -118,7 +118,8 @@ def fit_decision(
 
     def learn(index: Ints) -> Speaker:
         if isinstance(part, SecondStage):
-            return FittedStage.learn(_stage(wired, part, spec), table, features, index, watch)
+            whole = len(index) == len(given.cases)
+            return FittedStage.learn(_stage(wired, part, spec), table, features, index, watch, whole)
         return FittedRule.learn(name, part, reads, table, index)
 
     speaker, p = speak_honestly(learn, table, features, given, name, watch)

@@ -26,15 +26,16 @@ from mmfuse.formats.of_runs import StoredNetwork, StoredNetworks
 from mmfuse.labels import Floats, Labels
 from mmfuse.net.altering import Alter, altered_vectors
 from mmfuse.net.answering import RawScores, answer
-from mmfuse.net.assembling import Assembler, Readers, image_modalities
+from mmfuse.net.assembling import Assembler, Readers, image_modalities, same
 from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.presence import Pattern, patterns_of
 from mmfuse.net.training import Trained
 from mmfuse.net.views import IDENTITY, check_views
-from mmfuse.net.weights import ABOUT, load_all, read_tensors, write_tensors
-from mmfuse.spec import Spec
-from mmfuse.wiring import Wiring
+from mmfuse.net.weights import ABOUT, load_all, read_tensors, start_weights, write_tensors
+from mmfuse.parts import Reader
+from mmfuse.spec import NetworkSection, Spec
+from mmfuse.wiring import Wiring, wire
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
@@ -91,11 +92,18 @@ class FittedNetwork:
         return answer(member.network, data, index, views=views, batch=batch, watch=watch, altered=altered)
 
     def embed(
-        self, cases: Cases, modality: str, watch: Watch = silent, altered: Alter | None = None
+        self,
+        cases: Cases,
+        modality: str,
+        watch: Watch = silent,
+        altered: Alter | None = None,
+        reader: Reader | None = None,
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """((n, width) vectors of a frozen encoder, (n,) present); zeros where absent. `altered` changes what was read.
+        """((n, width) vectors of a frozen encoder, (n,) present); zeros where absent. `altered` changes what was read;
+        `reader` reads in the place of the network's own.
 
-        Raises: SpecError if the modality is not encoded, or its encoder learns (its features know the training labels).
+        Raises: SpecError if the modality is not encoded, its encoder learns (its features know the training labels), or
+        its first weights do not suit what `reader` gives.
         """
         if modality not in self.wiring.encoders:
             mend = nearest(modality, self.wiring.encoders)
@@ -112,9 +120,14 @@ class FittedNetwork:
         if altered is not None:
             data, batch = inputs.unknown(member.readers), self.spec.plan.prediction.batch
             return altered_vectors(member.network, modality, data, altered, batch)
-        reader = member.readers[modality]
+        network = member.network if reader is None else _network_for(self.spec, self.wiring, member, modality, reader)
+        reader = member.readers[modality] if reader is None else reader
         block = inputs.blocks({modality: reader})[modality]
-        return inputs.vectors(member.network, modality, reader, block, IDENTITY), block.there
+        return inputs.vectors(network, modality, reader, block, IDENTITY), block.there
+
+    def reads_alike(self, modality: str, reader: Reader) -> bool:
+        """Whether a reader learnt what the network's own did."""
+        return same(next(iter(self.members.values())).readers[modality], reader)
 
     def presence(self, cases: Cases, watch: Watch = silent) -> dict[str, NDArray[np.bool_]]:
         """{modality: (n,) whether the case has it} of the encoded modalities."""
@@ -176,6 +189,33 @@ class FittedNetwork:
             name: _load_member(folder, name, told, spec, wiring, where) for name, told in about["networks"].items()
         }
         return cls(spec, wiring, members)
+
+
+def _network_for(spec: Spec, wiring: Wiring, member: Member, modality: str, reader: Reader) -> FusionNetwork:
+    """The network, or, where the reader gives another shape, one of that frozen encoder alone with first weights.
+
+    Raises: SpecError for first weights that come from elsewhere, for another shape.
+    """
+    old, (word, line) = member.readers[modality].shape, wiring.encoders[modality]
+    if reader.shape == old:
+        return member.network
+    section = spec.plan.network
+    if line.weights not in ("none", "pretrained") or (section != "" and section.weights):
+        raise SpecError(
+            f"without the cases of a fold '{modality}' is read as {reader.shape}; its frozen encoder, read by a"
+            f" second stage, has weights for {old}",
+            "the same columns in each fold, or an encoder with weights of its own",
+            "merge rare categories; or leave 'frozen' out, so that the stage reads the table itself",
+            f"network.encoders.{word}",
+        )
+    alone = NetworkSection(encoders={modality: line.model_copy(update={"share": False})})
+    plan = spec.plan.model_copy(update={"network": alone, "augment": {}, "decisions": {}})
+    spec = spec.model_copy(update={"plan": plan})
+    wiring = wire(spec)
+    network = FusionNetwork(spec, wiring, {modality: reader.shape}, spec.card.label_set)
+    start_weights(network, spec, wiring, silent)
+    network.frozen_precision = member.network.frozen_precision
+    return ready(network, next(member.network.parameters()).device)
 
 
 def _load_member(

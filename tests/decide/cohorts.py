@@ -61,7 +61,7 @@ class Held:
     present: np.ndarray
     fits: list = field(default_factory=list)
 
-    def fit(self, modality, index):
+    def fit(self, modality, index, whole=True):
         self.fits.append(np.array(index))
         mean = self.values[index][self.present[index]].sum(axis=0) / max(1, self.present[index].sum())
         return Centred(np.concatenate([[0.0], mean[1:]]))
