@@ -162,8 +162,7 @@ class Pipeline(StoredAsFolder, Summarized):
     def score(self, cases: Cases | Table) -> float:
         """Balanced accuracy of the answer in [0, 1], mean over labels by weight; cases of the training are told of."""
         cases = as_cases(cases, self.spec.card, labelled=True)
-        if told := str(self.recognized(cases)):
-            self.watch(Notice(f"{told}; the figures flatter it", "warning"))
+        _tell_learnt(self.recognized(cases), self.watch)
         return _balanced_accuracy(self.predict_proba(cases), cases)
 
     def flags(self, cases: Cases | Table) -> tuple[str, ...]:
@@ -199,6 +198,11 @@ class Pipeline(StoredAsFolder, Summarized):
         from mmfuse.run import Run
 
         return Run(folder).pipeline(cls, catalog=catalog, device=device, watch=watch)
+
+
+def _tell_learnt(found: Recognised, watch: Watch) -> None:
+    if found.any.any():
+        watch(Notice(f"{found}; the figures flatter it", "warning"))
 
 
 def _balanced_accuracy(p: Floats, cases: Cases) -> float:
