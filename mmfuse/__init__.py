@@ -22,7 +22,7 @@ _DOOR = {
     "mmfuse.formats.toml_files": ("read_toml",),
     "mmfuse.formats.safetensors_files": ("check_safetensors",),
     "mmfuse.events": (
-        "EpochEnded", "Event", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched",
+        "EpochEnded", "Event", "FitName", "Notice", "Progress", "StepEnded", "StepStarted", "Watch", "launched",
         "leave_unsaid", "silent",
     ),
     "mmfuse.seeds": ("derive", "generator"),

@@ -7,6 +7,7 @@ qualified one (`DISTRIBUTION:NAME`), and where mmfuse has none the name alone is
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -20,7 +21,7 @@ import pluggy
 from mmfuse import hooks
 from mmfuse.discovery import PluginInfo, add_commands, blaming, refuse_unknown_hooks, sources
 from mmfuse.errors import PluginError, SpecError, nearest
-from mmfuse.events import Event, Notice, Watch, launched
+from mmfuse.events import Event, FitName, Notice, Watch, launched
 from mmfuse.knobs import Part
 from mmfuse.parts import ROLES, Metric
 
@@ -310,18 +311,28 @@ def _add_recipe(loaded: _Loaded, info: PluginInfo, path: Path) -> None:
     info.recipes += 1
 
 
-class Journal:
-    """A watcher that keeps what it is told, with its time, and hands it on to another one and to every plugin that
-    watches. Under torchrun the first process alone tells."""
+def named_after(event: Event, fit: FitName) -> Event:
+    """The event with the name of its fit, unless it has one."""
+    if not fit.known() or event.fit.known():
+        return event
+    named = copy.copy(event)  # whatever a plugin's own kind of event takes to be made
+    object.__setattr__(named, "fit", fit)
+    return named
 
-    def __init__(self, catalog: Catalog, watch: Watch) -> None:
-        self._catalog, self._watch = catalog, watch
+
+class Journal:
+    """A watcher that keeps what it is told, with its time and the name of the fit, and hands it on to another one and
+    to every plugin that watches. Under torchrun the first process alone tells."""
+
+    def __init__(self, catalog: Catalog, watch: Watch, fit: FitName = FitName()) -> None:  # noqa: B008  # frozen
+        self._catalog, self._watch, self.fit = catalog, watch, fit
         self.events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
         if launched()[0]:
             return
-        failed = [Notice(text, "warning") for text in self._catalog.watch(event)]
+        event = named_after(event, self.fit)
+        failed = [Notice(text, "warning", fit=self.fit) for text in self._catalog.watch(event)]
         for told in (event, *failed):
             self.events.append((time.time(), told))
             self._watch(told)

@@ -9,13 +9,49 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn
+
+
+@dataclass(frozen=True)
+class FitName:
+    """Which of several fits an event speaks of, so that their streams can be told apart; empty fields say nothing."""
+
+    run: str = ""
+    """The folder that it is written to: of a run, or of the study that it is a part of."""
+    variant: str = ""
+    """Of a comparison: the plan, baseline or control."""
+    seed: int | None = None
+    """Which of a comparison's seeds, from 1."""
+    fold: int | None = None
+    """Which outer fold, from 1; `network` and steps name the folds within a fit."""
+    inner_fold: int | None = None
+    """Which inner fold of its training cases, from 1."""
+
+    def known(self) -> dict[str, str | int]:
+        """Return the fields that say something, by name."""
+        return {name: value for name, value in vars(self).items() if value not in ("", None)}
+
+    def __str__(self) -> str:
+        """In words, without the run: `late-fusion, seed 2, fold 1`."""
+        counted = {name.replace("_", " "): value for name, value in self.known().items() if name not in _NAMES}
+        return ", ".join(filter(None, [self.variant, *(f"{name} {value}" for name, value in counted.items())]))
+
+
+_NAMES = ("run", "variant")
 
 
 @dataclass(frozen=True)
 class Event:
     """The base of all events."""
+
+    fit: FitName = field(default=FitName(), kw_only=True)
+    """Which fit it speaks of, where there are several; who watches a fit is told (`Journal`)."""
+
+    def record(self) -> dict[str, Any]:
+        """Return its fields by name, as logs hold them: `fit` as what is known of it, left out where nothing is."""
+        about = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fit"}
+        return {"fit": self.fit.known(), **about} if self.fit.known() else about
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from mmfuse.data.workers import in_chunks
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions
 from mmfuse.errors import Fault, Faults, MmfuseError, RunError
-from mmfuse.events import Event, Notice, Watch, silent
+from mmfuse.events import Event, FitName, Notice, Watch, silent
 from mmfuse.formats.json_files import read_json
 from mmfuse.formats.of_runs import Environment, Manifest
 from mmfuse.formats.toml_files import read_toml
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     AnyPipeline = TypeVar("AnyPipeline", bound=Pipeline)
 
+EVENTS = "events.jsonl"
 POINTS = "operating.json"
 """Operating points, if the plan asks for any."""
 FORMAT = 1
@@ -121,7 +122,8 @@ class Run(Summarized):
         """The fitted pipeline. Raises: RunError for files that are not as they were written, or plugins not here."""
         self.verify()
         catalog, scores = catalog or Catalog(), self.scores
-        made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch)
+        fit_name = FitName(run=self.folder.name)
+        made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch, fit_name=fit_name)
         for name in self._changed_files(catalog):
             watch(Notice(f"plugin '{name}' is not the file that {self.folder} was made with", "warning"))
         if made.wiring.encoders:
@@ -264,10 +266,13 @@ def write_seen(work: Path, seen: Seen) -> None:
 
 def write_events(work: Path, events: Sequence[tuple[float, Event]]) -> None:
     """`events.jsonl`: everything that was told, with its time."""
-    with (work / "events.jsonl").open("w", encoding="utf-8") as file:
-        for moment, event in events:
-            about = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-            file.write(_json({"time": round(moment, 3), "event": type(event).__name__, **about}) + "\n")
+    (work / EVENTS).write_text(events_text(events), encoding="utf-8")
+
+
+def events_text(events: Sequence[tuple[float, Event]]) -> str:
+    """One JSON object a line: time, kind, which fit, and the event's own fields."""
+    lines = ({"time": round(moment, 3), "event": type(event).__name__, **event.record()} for moment, event in events)
+    return "".join(_json(line) + "\n" for line in lines)
 
 
 def _figures(pipeline: Pipeline, scores: ScoreTable) -> dict[str, Any]:

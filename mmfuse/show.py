@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -196,22 +196,26 @@ class Quiet:
 
 
 class JsonLines(Quiet):
-    """One JSON object a line: `event`, `time` (seconds since the start), and the event's own fields."""
+    """One JSON object a line: `event`, `time` (seconds since the start), which `fit` where there are several, and the
+    event's own fields."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self.start = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        values = {field.name: getattr(event, field.name) for field in fields(event)}
         elapsed = round(time.monotonic() - self.start, 3)
-        click.echo(as_json({"event": type(event).__name__, "time": elapsed, **values}, indent=None), file=self.stream)
+        click.echo(
+            as_json({"event": type(event).__name__, "time": elapsed, **event.record()}, indent=None), file=self.stream
+        )
 
 
 class Lines(Quiet):
-    """One line a step, an epoch and a finished piece of work, for logs and pipes."""
+    """One line a step, a tenth of the epochs and a finished piece of work, for logs and pipes."""
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, mmfuse.EpochEnded) and not ends_a_tenth(event.epoch, event.epochs):
+            return
         line = mmfuse.visible(_sentence(event))
         if line:
             click.echo(line, file=self.stream)
@@ -251,9 +255,10 @@ class LiveBars(Quiet):
     def __call__(self, event: Event) -> None:
         match event:
             case mmfuse.StepStarted():
-                self._move("run", f"step {event.index} of {event.total}: {event.name}", event.index - 1, event.total)
+                self._move("run", mmfuse.visible(_sentence(event)), event.index - 1, event.total)
             case mmfuse.EpochEnded():
-                self._move("network", event.network, event.epoch, event.epochs, _figures(event))
+                network = mmfuse.visible(f"{_whose(event)}{event.network}")
+                self._move("network", network, event.epoch, event.epochs, _figures(event))
             case mmfuse.Progress():
                 self._move(event.what, event.what, event.done, event.total)
                 if event.done >= event.total:
@@ -282,8 +287,18 @@ WATCHERS: Mapping[str, Callable[[TextIO], Quiet]] = {"rich": Lines, "quiet": Qui
 """What `--progress` may be; `rich` becomes `LiveBars` while a terminal is free for them."""
 
 
+def ends_a_tenth(epoch: int, epochs: int) -> bool:
+    """Return whether another tenth of all epochs is done with one (from 1): of ten and fewer with each."""
+    return 10 * epoch // epochs > 10 * (epoch - 1) // epochs
+
+
 def notice(event: Notice) -> str:
-    return mmfuse.visible(f"{'warning' if event.level == 'warning' else 'note'}: {event.text}")
+    return mmfuse.visible(f"{'warning' if event.level == 'warning' else 'note'}: {_whose(event)}{event.text}")
+
+
+def _whose(event: Event) -> str:
+    """The fit that an event speaks of, before what it says; empty where there is one alone."""
+    return f"{event.fit}: " if str(event.fit) else ""
 
 
 def _sentence(event: Event) -> str:
@@ -292,13 +307,13 @@ def _sentence(event: Event) -> str:
         case mmfuse.Notice():
             return notice(event)
         case mmfuse.StepStarted():
-            return f"step {event.index} of {event.total}: {event.name}"
+            return f"{_whose(event)}step {event.index} of {event.total}: {event.name}"
         case mmfuse.StepEnded():
-            return f"  {event.name}: done in {duration(event.seconds)}"
+            return f"  {_whose(event)}{event.name}: done in {duration(event.seconds)}"
         case mmfuse.EpochEnded():
-            return f"  {event.network}: epoch {event.epoch} of {event.epochs}  {_figures(event)}"
+            return f"  {_whose(event)}{event.network}: epoch {event.epoch} of {event.epochs}  {_figures(event)}"
         case mmfuse.Progress():
-            return f"  {event.what}: {event.total}" if event.done >= event.total else ""
+            return f"  {_whose(event)}{event.what}: {event.total}" if event.done >= event.total else ""
         case _:
             return ""
 

@@ -23,6 +23,7 @@ from sklearn.svm import SVC
 
 from mmfuse import PartError, RunError
 from mmfuse.estimators import load, save, untrusted
+from mmfuse.formats.compiled import fault_of_estimator
 
 
 class Foreign(LogisticRegression):
@@ -196,3 +197,29 @@ def several():
         make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()),
         RandomForestClassifier(n_estimators=3, random_state=0), KNeighborsClassifier(algorithm="brute"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
+@pytest.mark.parametrize("change", ["none", "order", "node", "leaf", "levels", "bounds", "others"])
+def test_a_search_tree_that_points_out_of_itself_is_found(algorithm, change, tmp_path):
+    """Compiled code follows its places unchecked."""
+    x, y = data()
+    nearest = KNeighborsClassifier(algorithm=algorithm, leaf_size=4).fit(x, y)
+    assert fault_of_estimator(nearest) == ""
+    cases, order, nodes, bounds, leaf_size, levels, *rest = nearest._tree.__getstate__()
+    cases, order, nodes = cases.copy(), order.copy(), nodes.copy()
+    if change == "order":
+        order[0] = 10**6
+    elif change == "node":
+        nodes["idx_end"][0] = 10**6
+    elif change == "leaf":
+        nodes["is_leaf"][-1] = 0
+    elif change == "levels":
+        levels = 30
+    elif change == "bounds":
+        bounds = bounds[:, :1]
+    elif change == "others":
+        nearest._fit_X, nearest._y = nearest._fit_X[:50], nearest._y[:50]
+    nearest._tree.__setstate__((cases, order, nodes, bounds.copy(), leaf_size, levels, *rest))
+    save(nearest, tmp_path / "n.skops")
+    assert bool(fault_of_estimator(load(tmp_path / "n.skops"))) == (change != "none")

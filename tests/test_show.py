@@ -158,3 +158,34 @@ def test_bars_show_epochs_and_let_notices_scroll(monkeypatch):
 def test_every_watcher_takes_every_event():
     for make in WATCHERS.values():
         show(make(io.StringIO()))
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 10, 11, 50, 1000])
+def test_a_pipe_gets_one_line_a_tenth_of_the_epochs_and_the_last(epochs):
+    lines = Lines(io.StringIO())
+    for epoch in range(1, epochs + 1):
+        lines(mmfuse.EpochEnded("network", epoch, epochs, {"fused": 0.5}))
+    shown = [int(line.split("epoch ")[1].split()[0]) for line in lines.stream.getvalue().splitlines()]
+    assert len(shown) == min(epochs, 10)
+    assert shown[-1] == epochs
+    assert len({10 * epoch // epochs for epoch in shown}) == len(shown)
+
+
+def test_lines_say_which_fit_they_are_of_where_there_are_several():
+    lines, records = Lines(io.StringIO()), JsonLines(io.StringIO())
+    for number in (1, 2):
+        fit = mmfuse.FitName("study", "late", number, 3)
+        for event in (
+            mmfuse.StepStarted("network", 1, 1, fit=fit),
+            mmfuse.EpochEnded("network", 2, 2, {"fused": 0.5}, fit=fit),
+            mmfuse.Notice("look", "warning", fit=fit),
+            mmfuse.StepEnded("network", 1.0, fit=fit),
+            mmfuse.Progress("decoding", 2, 2, fit=fit),
+        ):
+            lines(event)
+            records(event)
+    told = lines.stream.getvalue().splitlines()
+    assert len(set(told)) == len(told) == 10
+    assert all("late, seed 1, fold 3: " in line for line in told[:5])
+    held = [json.loads(line)["fit"] for line in records.stream.getvalue().splitlines()]
+    assert held[5:] == [{"run": "study", "variant": "late", "seed": 2, "fold": 3}] * 5

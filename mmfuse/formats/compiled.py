@@ -103,10 +103,28 @@ def _fault_of_neighbours(nearest: Any) -> str:  # noqa: ANN401
     truth = np.asarray(nearest._y)
     if cases.ndim != 2 or truth.shape != (len(cases),) or not 1 <= count <= len(cases):
         return f"{count} of {cases.shape} cases with {truth.shape} answers"
+    if nearest._tree is not None and nearest._tree.__getstate__()[0].shape != cases.shape:
+        return "a search tree of other cases"
     return "" if ((truth >= 0) & (truth < classes)).all() else "answers that are no classes"
 
 
+def _fault_of_search(tree: Any) -> str:  # noqa: ANN401
+    """KD and ball trees: cases in an order, nodes that are slices of it, bounds of each node."""
+    data, order, nodes, bounds, leaf_size, levels, count = tree.__getstate__()[:7]
+    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    if data.ndim != 2 or sorted(order.tolist()) != list(range(len(data))) or leaf_size < 1:
+        return f"{data.shape} cases in an order of {order.shape}"
+    if count != len(nodes) or count != 2**levels - 1 or bounds.shape[1:] != (count, data.shape[1]):
+        return f"{count} nodes on {levels} levels with bounds of {bounds.shape}"
+    if (starts < 0).any() or (ends < starts).any() or (ends > len(data)).any():
+        return "nodes of cases that are not there"
+    inner = np.arange(count) < 2 ** (levels - 1) - 1
+    return "" if (nodes["is_leaf"].astype(bool) == ~inner).all() else "leaves that are none"
+
+
 _CHECKS = {
+    "sklearn.neighbors._kd_tree.KDTree": _fault_of_search,
+    "sklearn.neighbors._ball_tree.BallTree": _fault_of_search,
     "sklearn.tree._tree.Tree": _fault_of_tree,
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _fault_of_boosted,
     "sklearn.svm._classes.SVC": _fault_of_svc,

@@ -5,7 +5,6 @@ Every figure works from the stored scores; a variant that fails is named and doe
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from mmfuse.data.splits import assign
 from mmfuse.data.table import Table, as_table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import Faults, MmfuseError, SpecError, TableError
-from mmfuse.events import Notice, Watch, silent
+from mmfuse.events import FitName, Notice, Watch, silent
 from mmfuse.labels import Ints, Labels
 from mmfuse.spec import Spec
 from mmfuse.study import controls, variants
@@ -30,7 +29,7 @@ from mmfuse.study.designs import Design, Split, blank_table, inner_numbers, inne
 from mmfuse.study.folder import CASES, Speaker, Study
 from mmfuse.study.ledger import Ledger
 from mmfuse.study.outside import read_outside
-from mmfuse.study.shelf import Shelf, Workers, in_words, put, remarks_of, spec_digest, stored
+from mmfuse.study.shelf import Asked, Shelf, Workers, in_words, put, remarks_of, spec_digest, stored
 from mmfuse.study.variants import Role, Variant
 
 
@@ -162,14 +161,24 @@ class _Work:
         for variant in many:
             self._add(variant)
 
-    def _fits(self, variant: Variant) -> Iterator[tuple[Spec, Table | None, Split]]:
+    def _fits(self, variant: Variant) -> Iterator[Asked]:
         """All that `_add` asks for."""
         for number in range(self._seeds(variant)):
-            for split in self.splits:
-                yield _seeded(variant.spec, number), variant.table, split
+            for fold, split in enumerate(self.splits):
+                yield _seeded(variant.spec, number), variant.table, split, self._name(variant, number, fold)
         if self.chosen.get(variant.role):
-            for split in itertools.chain.from_iterable(self._inner_splits()):
-                yield variant.spec, variant.table, split
+            for fold, splits in enumerate(self._inner_splits()):
+                for inner, split in enumerate(splits):
+                    yield variant.spec, variant.table, split, self._name(variant, 0, fold, inner)
+
+    def _name(self, variant: Variant, number: int, fold: int, inner: int | None = None) -> FitName:
+        """By what the events of a fit are told from those of the others; what there is one of alone is not named."""
+        return FitName(
+            variant=variant.name,
+            seed=number + 1 if self._seeds(variant) > 1 else None,
+            fold=fold + 1 if len(self.splits) > 1 else None,
+            inner_fold=None if inner is None else inner + 1,
+        )
 
     def _add(self, variant: Variant) -> None:
         keys: list[tuple[str, ...]] = []
@@ -204,9 +213,11 @@ class _Work:
     def _fitted_inside(self, variant: Variant) -> tuple[tuple[str, ...], ...]:
         """Fits a variant on the inner folds of each training part, or finds it; `test` is not looked at."""
         keys = []
-        for splits in self._inner_splits():
+        for fold, splits in enumerate(self._inner_splits()):
             self.watch(Notice(f"{variant.name}: {len(splits)} inner folds of `train`, to choose by"))
-            keys.append(tuple(self.shelf.fitted(variant.spec, variant.table, one) for one in splits))
+            names = [self._name(variant, 0, fold, inner) for inner in range(len(splits))]
+            found = zip(splits, names, strict=True)
+            keys.append(tuple(self.shelf.fitted(variant.spec, variant.table, one, name) for one, name in found))
         return tuple(keys)
 
     def _fitted(self, variant: Variant, number: int, fold: int) -> str:
@@ -214,7 +225,7 @@ class _Work:
         many = [f"seed {number + 1} of {self.study.design.seeds}"] if self.study.design.seeds > 1 else []
         many += [f"fold {fold + 1} of {len(self.splits)}"] if len(self.splits) > 1 else []
         self.watch(Notice(": ".join([variant.name, ", ".join(many)]) if many else variant.name))
-        key = self.shelf.fitted(spec, variant.table, self.splits[fold])
+        key = self.shelf.fitted(spec, variant.table, self.splits[fold], self._name(variant, number, fold))
         if key in self.shelf.fresh:
             self.shelf.fresh.remove(key)
             scores = stored(self.study.folder, key)

@@ -20,7 +20,7 @@ from mmfuse.data.cases import Cases
 from mmfuse.data.disk import cache_root
 from mmfuse.data.table import Table
 from mmfuse.errors import RunError, SpecError
-from mmfuse.events import Event, Notice, Progress, Watch
+from mmfuse.events import Event, FitName, Notice, Progress, Watch
 from mmfuse.formats.toml_files import parse_toml
 from mmfuse.study.designs import Split
 from mmfuse.study.shelf import Fit, Workers, carry_out, in_words
@@ -88,7 +88,7 @@ class RayWorkers:
         sent = {id(fit.cases.table): ray.put(fit.cases.table) for fit in fits}
         here = _Here(folder.absolute(), Path.cwd(), cache_root(), self._files, self._device)
         waiting = {
-            task.remote(fit.key, dump(fit.spec), sent[id(fit.cases.table)], fit.folder, fit.split, here): fit.key
+            task.remote(fit.key, dump(fit.spec), sent[id(fit.cases.table)], fit.folder, fit.split, here, fit.name): fit
             for fit in fits
         }
         watch(Notice(f"{len(fits)} fits, by Ray on {int(ray.cluster_resources().get('CPU', 1))} cores"))
@@ -96,15 +96,15 @@ class RayWorkers:
         while waiting:
             watch(Progress("fits", len(fits) - len(waiting), len(fits)))
             (ready, *_), _ = ray.wait(list(waiting))
-            key = waiting.pop(ready)
+            fit = waiting.pop(ready)
             try:
                 failure, warnings = ray.get(ready)
             except ray.exceptions.RayError as error:
                 failure, warnings = f"its worker died {TRIES} times: {str(error).splitlines()[0]}", ()
             for warning in warnings:
-                watch(Notice(warning, "warning"))
+                watch(Notice(warning, "warning", fit=fit.name))
             if failure:
-                failed[key] = failure
+                failed[fit.key] = failure
         watch(Progress("fits", len(fits), len(fits)))
         return failed
 
@@ -132,7 +132,7 @@ class _Here(NamedTuple):
 
 
 def _elsewhere(
-    key: str, spec: str, table: Table, folder: Path, split: Split, here: _Here
+    key: str, spec: str, table: Table, folder: Path, split: Split, here: _Here, name: FitName
 ) -> tuple[str, tuple[str, ...]]:
     """One fit, in a process of its own: why it failed, if it did, and what was warned of."""
     os.environ["MMFUSE_CACHE"] = str(here.cache)
@@ -146,7 +146,7 @@ def _elsewhere(
         os.chdir(here.directory)
         catalog = Catalog(files=here.files)
         whole = load(parse_toml(spec, where=key), catalog=catalog)
-        fit = Fit(key, whole, Cases(table, whole.card, folder), split, folder)
+        fit = Fit(key, whole, Cases(table, whole.card, folder), split, folder, name)
         carry_out(fit, here.study, catalog, here.device, watch)
     except Exception as error:  # whatever a part raises is this fit's failure alone
         return in_words(error), tuple(warnings)

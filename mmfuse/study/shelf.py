@@ -12,6 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,9 +26,10 @@ from mmfuse.data.scratch import scratch_folder
 from mmfuse.data.table import Table
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.errors import MmfuseError, PartError, PartFailedError, RunError, SpecError, TableError
-from mmfuse.events import Watch
+from mmfuse.events import FitName, Watch
 from mmfuse.ingredients import code_of, files_digest, parts_in
 from mmfuse.pipeline import Pipeline
+from mmfuse.run import EVENTS, events_text
 from mmfuse.spec import Spec
 from mmfuse.study.designs import Split
 from mmfuse.toml import dump
@@ -55,6 +57,12 @@ class Fit(NamedTuple):
     split: Split
     folder: Path
     """Of the table."""
+    name: FitName = FitName()
+    """By which its events are told from those of others; the key does not depend on it."""
+
+
+Asked = tuple[Spec, Table | None, Split, FitName]
+"""What is to be fitted: a plan, on these cells (None: the table's), split so, under this name."""
 
 
 class FitError(Exception):
@@ -97,14 +105,14 @@ class Shelf:
         """Keys of what was fitted, not found, since they were last looked at."""
         self._failed: dict[str, str] = {}
 
-    def fit_all(self, asked: Iterable[tuple[Spec, Table | None, Split]]) -> None:
+    def fit_all(self, asked: Iterable[Asked]) -> None:
         """Has the workers fit what is new, if there are any. What fails, fails when it is asked for."""
         if self._workers is None:
             return
         new: dict[str, Fit] = {}
-        for spec, table, split in asked:
+        for one in asked:
             try:
-                fit = self._fit(spec, table, split)
+                fit = self._fit(*one)
             except MmfuseError:
                 continue
             if not self._stands(fit.key):
@@ -112,10 +120,10 @@ class Shelf:
         self._failed |= self._workers.fit(list(new.values()), self.folder, self._watch) if new else {}
         self.fresh |= {key for key in new if self._stands(key)}
 
-    def fitted(self, spec: Spec, table: Table | None, split: Split) -> str:
+    def fitted(self, spec: Spec, table: Table | None, split: Split, name: FitName = FitName()) -> str:  # noqa: B008
         """The key of a spec on these cases; it is fitted first where it is new. Raises: FitError if it failed
         elsewhere; whatever fitting raises."""
-        fit = self._fit(spec, table, split)
+        fit = self._fit(spec, table, split, name)
         if fit.key in self._failed:
             raise FitError(self._failed[fit.key])
         if not self._stands(fit.key):
@@ -123,9 +131,10 @@ class Shelf:
             self.fresh.add(fit.key)
         return fit.key
 
-    def _fit(self, spec: Spec, table: Table | None, split: Split) -> Fit:
+    def _fit(self, spec: Spec, table: Table | None, split: Split, name: FitName) -> Fit:
         cases = Cases(self._table if table is None else table, spec.card, self._root)
-        return Fit(self._key(spec, cases, split), spec, cases, split, self._root)
+        name = replace(name, run=self.folder.name)
+        return Fit(self._key(spec, cases, split), spec, cases, split, self._root, name)
 
     def _stands(self, key: str) -> bool:
         return (self.folder / VARIANTS / key / SCORES).is_file()
@@ -172,7 +181,7 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
     """Fits, and puts the scores on the shelf. What was interrupted goes on from where it was, unless another process is
     at it."""
     began, place = time.perf_counter(), folder / VARIANTS / fit.key
-    pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch)
+    pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch, fit_name=fit.name)
     from mmfuse.net.devices import choose_device
 
     about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, str(choose_device(device)), watch)
@@ -193,7 +202,9 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
             "answer": pipeline.wiring.answer,
             "remarks": list(pipeline.remarks),
         }
-        put(folder, fit.key, scores, {"spec.toml": dump(pipeline.spec), ABOUT: json.dumps(told, ensure_ascii=False)})
+        about_it = json.dumps(told, ensure_ascii=False)
+        texts = {"spec.toml": dump(pipeline.spec), ABOUT: about_it, EVENTS: events_text(pipeline.events)}
+        put(folder, fit.key, scores, texts)
         if work is not None:
             work.remove()
 

@@ -194,3 +194,31 @@ def test_scores_of_other_cases_are_refused(tmp_path):
     renamed.save(tmp_path / "study" / "variants" / key / "scores.npz")
     with pytest.raises(RunError, match="speaks of other cases: none is called e0"):
         study.tables()
+
+
+def test_fits_are_told_apart_wherever_they_are_heard(tmp_path, monkeypatch):
+    """Two variants, two seeds, two folds: eight streams for who watches, for plugins, and in the study's folder."""
+    heard, told = [], []
+
+    class Plugin:
+        @mmfuse.hookimpl
+        def mmfuse_watch(self, event):
+            heard.append(event)
+
+    monkeypatch.setattr(f"{__name__}.CATALOG", Catalog(Plugin()))
+    mean = {**PLAN["network"], "fusion": "mean"}
+    design = Design(seeds=2, folds=2, baselines=False, controls=False)
+    carried_out(tmp_path, [variant(), variant("mean", network=mean)], design, watch=told.append)
+    wanted = {(name, seed, fold) for name in ("fused", "mean") for seed in (1, 2) for fold in (1, 2)}
+    for events in (told, heard):
+        epochs = [event.fit for event in events if isinstance(event, mmfuse.EpochEnded)]
+        assert {(fit.variant, fit.seed, fit.fold) for fit in epochs} == wanted
+        assert {fit.run for fit in epochs} == {"study"}
+    stored = set()
+    for place in (tmp_path / "study" / "variants").iterdir():
+        lines = [json.loads(line) for line in (place / "events.jsonl").read_text().splitlines()]
+        fits = {json.dumps(line.get("fit"), sort_keys=True) for line in lines}
+        assert len(fits) == 1
+        assert "EpochEnded" in {line["event"] for line in lines}
+        stored |= fits
+    assert {tuple(json.loads(fit)[name] for name in ("variant", "seed", "fold")) for fit in stored} == wanted
