@@ -22,7 +22,7 @@ from mmfuse.data.splits import checked_split
 from mmfuse.decide.scores import ScoreTable
 from mmfuse.decide.stages import FittedDecisions, fit_decisions
 from mmfuse.errors import SpecError, TableError
-from mmfuse.events import Event, FitName, Notice, StepEnded, StepStarted, Watch, launched, silent
+from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched, silent
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.learnt import StoredAsFolder
 from mmfuse.metrics import METRICS, OperatingPoints
@@ -55,20 +55,14 @@ class Pipeline(StoredAsFolder, Summarized):
     """
 
     def __init__(
-        self,
-        spec: Spec,
-        *,
-        catalog: Catalog | None = None,
-        device: str = "auto",
-        watch: Watch = silent,
-        fit_name: FitName = FitName(),  # noqa: B008  # frozen
+        self, spec: Spec, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
     ) -> None:
         self.catalog = catalog or Catalog()
         self.spec = spec.model_copy(update={"plan": with_defaults(spec.plan, self.catalog)})
         self.wiring: Wiring = wire(self.spec)
         self.device = device
         self._told = watch
-        self.watch = Journal(self.catalog, watch, fit_name)
+        self.watch = Journal(self.catalog, watch)
         self.network: Any = None
         """The fitted network side (`net.predicting.FittedNetwork`), if the plan has one."""
         self.decisions: FittedDecisions | None = None

@@ -17,7 +17,7 @@ from mmfuse.data.cases import Cases, as_cases
 from mmfuse.data.inputs import column_faults
 from mmfuse.data.splits import assign, checked_split, given_split
 from mmfuse.errors import Faults, SpecError, TableError
-from mmfuse.events import Event, FitName, Notice, Watch, silent
+from mmfuse.events import Event, Notice, Watch, silent
 from mmfuse.learnt import StoredAsFolder
 from mmfuse.provenance import seen_unlabelled
 from mmfuse.run import environment, write_events, write_folder, write_json, write_seen, write_splits
@@ -36,13 +36,7 @@ class Pretraining(StoredAsFolder):
     `cuda`."""
 
     def __init__(
-        self,
-        spec: Spec,
-        *,
-        catalog: Catalog | None = None,
-        device: str = "auto",
-        watch: Watch = silent,
-        fit_name: FitName = FitName(),  # noqa: B008  # frozen
+        self, spec: Spec, *, catalog: Catalog | None = None, device: str = "auto", watch: Watch = silent
     ) -> None:
         """Raises: SpecError where the objectives object to the modalities that are encoded."""
         self.catalog, self.spec, self.wiring, self.device = catalog or Catalog(), spec, wire(spec), device
@@ -63,7 +57,7 @@ class Pretraining(StoredAsFolder):
                 )
                 faults.add(f"pretexts.{name}", found, mend=mend)
         faults.raise_as(SpecError)
-        self.watch = Journal(self.catalog, watch, fit_name)
+        self.watch = Journal(self.catalog, watch)
         self._cases: Cases | None = None
         self._split: NDArray[Any] | None = None
 

@@ -122,8 +122,8 @@ class Run(Summarized):
         """The fitted pipeline. Raises: RunError for files that are not as they were written, or plugins not here."""
         self.verify()
         catalog, scores = catalog or Catalog(), self.scores
-        fit_name = FitName(run=self.folder.name)
-        made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch, fit_name=fit_name)
+        made = kind(self.spec(catalog), catalog=catalog, device=device, watch=watch)
+        made.watch.fit = FitName(run=self.folder.name)
         for name in self._changed_files(catalog):
             watch(Notice(f"plugin '{name}' is not the file that {self.folder} was made with", "warning"))
         if made.wiring.encoders:

@@ -55,8 +55,8 @@ def demo(app: App, out: Path | None, count: int, seed: int, device: str) -> None
         app.screen.text(f"drawn: {count} lesions, each from afar (clinic), close up (derm), with metadata (meta)")
         spec = mmfuse.load("demo", table.with_suffix(".toml"), catalog=app.catalog, sets=[f"seed={seed}"])
         cases = mmfuse.Cases.load(table, spec.card)
-        name = mmfuse.FitName(run="" if out is None else out.name)
-        pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch, fit_name=name)
+        pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)
+        pipeline.watch.fit = mmfuse.FitName(run="" if out is None else out.name)
         split = mmfuse.assign(cases, spec.card.split)
         show_cost(app.screen, pipeline, cases, split, device)
         with app.working():

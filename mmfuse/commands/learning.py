@@ -69,8 +69,8 @@ def train(
     table = load_cases(cases, spec.card, card.parent)
     for note in table.notes:
         app.watch(mmfuse.Notice(note))
-    name = mmfuse.FitName(run=out.name)
-    pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch, fit_name=name)
+    pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)
+    pipeline.watch.fit = mmfuse.FitName(run=out.name)
     split = mmfuse.assign(table, spec.card.split, app.watch)
     if not app.is_quiet or dry_run:
         show_cost(app.screen, pipeline, table, split, device)

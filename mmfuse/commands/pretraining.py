@@ -53,8 +53,8 @@ def pretrain(
     table = load_cases(cases, spec.card, card.parent, labelled=False)
     for note in table.notes:
         app.watch(mmfuse.Notice(note))
-    name = mmfuse.FitName(run=out.name)
-    pretraining = mmfuse.Pretraining(spec, catalog=app.catalog, device=device, watch=app.watch, fit_name=name)
+    pretraining = mmfuse.Pretraining(spec, catalog=app.catalog, device=device, watch=app.watch)
+    pretraining.watch.fit = mmfuse.FitName(run=out.name)
     split = mmfuse.assign(table, spec.card.split, app.watch)
     if not app.is_quiet or dry_run:
         show_steps(app.screen, spec, len(pretraining.reads(split)), len(table), device)

@@ -93,18 +93,20 @@ class LossLog:
     def _look(self) -> None:
         for index, losses, share, broken in self._waiting:
             if broken is not None and bool(broken.any()):
-                raise self._refusal(index[broken.cpu().numpy()], "scores that are not finite (NaN or infinite)")
+                raise self._refusal(
+                    index[broken.cpu().numpy()], "scores that are not finite (NaN or infinite)", "finite scores"
+                )
             for name, loss in losses.items():
                 value = float(loss)
                 if not math.isfinite(value):
-                    raise self._refusal(index, f"loss '{name}' is {value} on the batch")
+                    raise self._refusal(index, f"loss '{name}' is {value} on the batch", "a finite loss")
                 self._sums[name] = self._sums.get(name, 0.0) + value / share * len(index)
                 self._cases[name] = self._cases.get(name, 0) + len(index)
         self._waiting.clear()
 
-    def _refusal(self, index: Index, found: str) -> SpecError:
+    def _refusal(self, index: Index, found: str, wanted: str) -> SpecError:
         mend = f"a smaller training.lr (now {self._lr:g}), training.clip = 1.0, or look at the inputs of these cases"
-        return SpecError(f"{found} of cases {named(self._ids[index])}", "finite numbers", mend, self._where)
+        return SpecError(f"{found} of cases {named(self._ids[index])}", wanted, mend, self._where)
 
 
 class Finite:

@@ -181,7 +181,8 @@ def carry_out(fit: Fit, folder: Path, catalog: Catalog, device: str, watch: Watc
     """Fits, and puts the scores on the shelf. What was interrupted goes on from where it was, unless another process is
     at it."""
     began, place = time.perf_counter(), folder / VARIANTS / fit.key
-    pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch, fit_name=fit.name)
+    pipeline = Pipeline(fit.spec, catalog=catalog, device=device, watch=watch)
+    pipeline.watch.fit = fit.name
     from mmfuse.net.devices import choose_device
 
     about = identity(pipeline.spec, fit.cases, fit.split, catalog.plugins, str(choose_device(device)), watch)
