@@ -30,7 +30,7 @@ LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "
 @sets_option
 @card_option
 @click.option("--files/--no-files", default=True, show_default=True, help="Decode and compare every image.")
-@click.option("--probe", "probes", is_flag=True, help="Ask what each label could be read from; see docs/audit.md.")
+@click.option("--probe", "probes", is_flag=True, help="Ask what labels could be read from in full, images included.")
 @json_option
 @click.pass_obj
 def check(
@@ -71,8 +71,7 @@ def check(
             if mmfuse.starts_from_somewhere(loaded.plan):
                 more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
                 findings += [one for one in more if one not in findings]
-            if probes:
-                findings += mmfuse.probe(table, split, files=files, watch=app.watch)
+            findings += mmfuse.probe(table, split, files=files, quick=not probes, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
     told |= {"networks": steps.networks, "stages": steps.stages, "findings": [vars(one) for one in findings]}
     if wants_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,10 @@ from mmfuse.data.findings import LEVELS, Finding
 from mmfuse.data.splits import Names, fold_numbers, given_split
 from mmfuse.data.words import named
 from mmfuse.events import Watch, silent
-from mmfuse.labels import UNKNOWN, Label, Labels
+from mmfuse.labels import UNKNOWN, Ints, Label, Labels
 from mmfuse.metrics import FEWEST
-from mmfuse.study.probing.association import p_of_association
+from mmfuse.seeds import generator
+from mmfuse.study.probing.association import orders, p_of_association
 from mmfuse.study.probing.facts import look
 from mmfuse.study.probing.reading import Reading, cross_fitted, p_of_gain, placed
 from mmfuse.study.probing.saying import (
@@ -27,7 +29,7 @@ from mmfuse.study.probing.saying import (
     strongest_findings,
     unseen_findings,
 )
-from mmfuse.study.probing.sources import Source, picture_sources, table_sources
+from mmfuse.study.probing.sources import Source, asked_columns, input_columns, picture_sources, table_sources
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
@@ -36,7 +38,19 @@ FOLDS = 5
 """Of the cross-fitting, and the groups that a class needs."""
 
 
-def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watch: Watch = silent) -> list[Finding]:
+QUICK_CASES, QUICK_COLUMNS, QUICK_QUESTIONS = 4_000, 200, 1_000
+"""What a quick probe asks at most: cases, columns, and columns times classes. It takes seconds, not minutes."""
+
+
+def probe(
+    cases: Cases,
+    split: Names,
+    *,
+    files: bool = True,
+    quick: bool = False,
+    seed: int = 0,
+    watch: Watch = silent,
+) -> list[Finding]:
     """What each label could be read from, source by source, for `split` (n,) of `train`, `valid`, `test`, "".
 
     Warnings name label, source, cross-fitted AUC with its 95 % interval, cases, and what to do. A warning stands where
@@ -44,9 +58,14 @@ def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watc
     what the same figures tell of the picture's inside), with p < .05 over all questions together (Holm). Labels of
     `test` cases are not looked at; their images are, for copies. With `files`, images are decoded.
 
+    With `quick`, columns and missing cells alone are asked, of 4,000 cases and 200 columns at most (whole groups are
+    drawn, inputs come first), with a few permutations; the last finding says of how many.
+
     Raises: TableError for a split that is not one word a case, or that tears a group.
     """
     split = given_split(split, cases)
+    if quick:
+        return _quick(cases, split, seed)
     seen = look(cases, watch) if files else []
     findings = unseen_findings(seen)
     asked = []
@@ -54,11 +73,52 @@ def probe(cases: Cases, split: Names, *, files: bool = True, seed: int = 0, watc
         one, words = _prepared(cases, split, index, label, seed)
         findings += words
         asked += [one] if one is not None else []
-    sources = [*table_sources(cases), *picture_sources(seen)]
+    columns = asked_columns(cases)
+    sources = [*table_sources(cases, columns, input_columns(cases)), *picture_sources(seen)]
     answers = list(_answers(cases, sources, asked, seed))
     findings += source_findings(answers) + marked_findings(answers) + strongest_findings(answers)
-    findings += category_findings(cases, asked) + copy_findings(cases, split, seen)
+    findings += category_findings(cases, asked, columns) + copy_findings(cases, split, seen)
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def _quick(cases: Cases, split: Names, seed: int) -> list[Finding]:
+    """The part of the probe that a table alone answers in seconds, and how much was asked."""
+    index = _drawn(cases, split, seed)
+    some, inputs = cases.take(index), input_columns(cases)
+    known = set(inputs)
+    every = sorted(asked_columns(cases), key=lambda name: name not in known)
+    asked, findings = [], []
+    for at, label in enumerate(cases.labels):
+        one, words = _prepared(some, split[index], at, label, seed)
+        findings += words
+        asked += [one] if one is not None else []
+    classes = sum(len(one.classes) for one in asked)
+    columns = every[: min(QUICK_COLUMNS, QUICK_QUESTIONS // max(classes, 1))]
+    answers = list(
+        _answers(some, list(table_sources(some, columns, inputs[:QUICK_COLUMNS])), asked, seed, thorough=False)
+    )
+    findings += source_findings(answers) + marked_findings(answers) + strongest_findings(answers)
+    findings += category_findings(some, asked, columns)
+    shares = [f"{len(index)} of {int((split != 'test').sum())} cases" if len(index) < (split != "test").sum() else ""]
+    shares += [f"{len(columns)} of {len(every)} columns" if len(columns) < len(every) else ""]
+    bound = " and ".join(filter(None, shares))
+    text = f"asked alone were columns and missing cells{f', of {bound}' if bound else ''}; `--probe` asks more"
+    findings.append(
+        Finding("info", cases.table.source, f"{text} (image files, borders, copies; all cases and columns)")
+    )
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def _drawn(cases: Cases, split: Names, seed: int) -> Ints:
+    """Positions of the cases outside `test`, or of so many as a quick probe asks: whole groups, drawn."""
+    index = np.flatnonzero(split != "test")
+    if len(index) <= QUICK_CASES:
+        return index
+    _, member, sizes = np.unique(cases.groups[index], return_inverse=True, return_counts=True)
+    order = generator(seed, "quick probe").permutation(len(sizes))
+    taken = np.zeros(len(sizes), dtype=bool)
+    taken[order[np.cumsum(sizes[order]) <= QUICK_CASES]] = True
+    return index[taken[member]]
 
 
 def _prepared(cases: Cases, split: Names, index: int, label: Label, seed: int) -> tuple[Asked | None, list[Finding]]:
@@ -86,20 +146,24 @@ def _prepared(cases: Cases, split: Names, index: int, label: Label, seed: int) -
     return Asked(label, truth, folds, classes), words
 
 
-def _answers(cases: Cases, sources: Sequence[Source], asked: Sequence[Asked], seed: int) -> Iterator[Answer]:
+def _answers(
+    cases: Cases, sources: Sequence[Source], asked: Sequence[Asked], seed: int, thorough: bool = True
+) -> Iterator[Answer]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):  # many small solutions, which threads would only slow
         for one in asked:
             known = np.flatnonzero(one.truth >= 0)
+            first = cache(partial(orders, cases.groups[known], seed))
             places = {source.where: _readings(cases, source, one) for source in sources}
             for source in sources:
                 for c, reading in places[source.where].items():
                     p = _chance(cases, source, reading, places.get(source.beside, {}).get(c))
                     # What is not found anyway counts among the questions without being permuted.
                     if source.expected.auc <= 0.5 and p < CHANCE and reading.low > source.expected.clearly:
-                        warns = source.expected.level == "warning"
-                        p = max(p, p_of_association(source, one.truth == c, known, cases.groups, seed, warns))
+                        warns = thorough and source.expected.level == "warning"
+                        truth = one.truth == c
+                        p = max(p, p_of_association(source, truth, known, cases.groups, seed, warns, first()))
                     yield Answer(source, one.label.name, one.label.classes[c], reading, p)
 
 

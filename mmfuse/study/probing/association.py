@@ -46,12 +46,14 @@ def p_of_association(
     groups: NDArray[np.str_],
     seed: int,
     thorough: bool = True,
+    first_orders: NDArray[np.int64] | None = None,
 ) -> float:
     """Chance of as much association, or more, where there is none; `known` are positions of cases whose truth is.
 
     A first look fits a gamma distribution with mean, variance and skewness of the permuted statistic (Pearson's type
     III, as in Goeman et al., Bioinformatics 2004). What looks clear in it is counted, if `thorough`, in thousands of
-    permutations more: with a rare category of a rare class the fitted tail falls too fast.
+    permutations more: with a rare category of a rare class the fitted tail falls too fast. `first_orders` are those of
+    the first look (`orders`), where they are at hand.
     """
     here, truth = source.there[known], positive[known].astype(float)
 
@@ -60,7 +62,8 @@ def p_of_association(
         return source.answers.held(known[here], mine - mine.mean(axis=0))
 
     def drawn(turn: int) -> Floats:
-        shuffled = orders(groups[known], seed, turn)
+        ready = None if turn else first_orders
+        shuffled = orders(groups[known], seed, turn) if ready is None else ready
         parts = [shuffled[start : start + _AT_ONCE] for start in range(0, TIMES, _AT_ONCE)]
         return np.concatenate([held(truth[some].T) for some in parts])
 

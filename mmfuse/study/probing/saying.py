@@ -17,7 +17,7 @@ from mmfuse.study.classical import holm
 from mmfuse.study.probing.copies import near_copies
 from mmfuse.study.probing.facts import SIDE, Seen
 from mmfuse.study.probing.reading import Reading
-from mmfuse.study.probing.sources import FEW, Source, asked_columns, kinds
+from mmfuse.study.probing.sources import FEW, Source, kinds
 
 if TYPE_CHECKING:
     from mmfuse.data.cases import Cases
@@ -130,11 +130,11 @@ def _by_label(answers: Sequence[Answer]) -> str:
     return ", ".join(words)
 
 
-def category_findings(cases: Cases, asked: Sequence[Asked]) -> list[Finding]:
+def category_findings(cases: Cases, asked: Sequence[Asked], columns: Iterable[str]) -> list[Finding]:
     """Categories of 20 or more cases that hold none or all of a class, where that is no accident."""
     tables = {
         column: kinds(cases.table[column], cases.table.decimal)
-        for column in asked_columns(cases)
+        for column in columns
         if not (column in cases.card.columns and cases.card.columns[column].marked)
     }
     found = []

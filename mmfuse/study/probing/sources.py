@@ -97,23 +97,27 @@ class Source:
     """`where` of the source that it has to tell more than, if any."""
 
 
-def table_sources(cases: Cases) -> Iterator[Source]:
-    """Every column alone, input or not, and the pattern of missing inputs."""
-    inputs = {
-        column for modality in cases.card.modalities.values() for column in modality.columns if not modality.is_image
-    }
+def table_sources(cases: Cases, columns: Iterable[str], gaps: Iterable[str]) -> Iterator[Source]:
+    """Each of `columns` alone, input or not, and the pattern of missing cells in the columns `gaps`."""
+    inputs = set(input_columns(cases))
     everyone = np.ones(len(cases), dtype=bool)
-    for column in asked_columns(cases):
+    for column in columns:
         line = cases.card.columns.get(column)
         expected = INPUT if column in inputs else MARKED if line is not None and line.marked else BESIDE
         answers = _column(cases.table[column], cases.table.decimal, len(cases))
         if answers is not None:
             yield Source(f"column {column}", expected, answers, everyone, column)
-    cells = [[cell is None for cell in cases.table[column]] for column in sorted(inputs)]
+    cells = [[cell is None for cell in cases.table[column]] for column in gaps]
     absent = [*np.array(cells, dtype=bool).reshape(len(cells), len(cases)), *(~p for p in presence(cases).values())]
     varied = {flags.tobytes(): flags for flags in absent if flags.any() and not flags.all()}
     if varied:
         yield Source("missing cells", MISSING, Measures(_patterns(list(varied.values()))), everyone)
+
+
+def input_columns(cases: Cases) -> list[str]:
+    """Columns that modalities read, images left out, in order of their names."""
+    modalities = cases.card.modalities.values()
+    return sorted({column for modality in modalities for column in modality.columns if not modality.is_image})
 
 
 def asked_columns(cases: Cases) -> list[str]:
@@ -158,7 +162,7 @@ def _patterns(absent: Sequence[NDArray[np.bool_]]) -> Floats:
     rows = [row.tobytes() for row in flags]
     frequent = [row for row, count in Counter(rows).items() if count >= FEW]
     shown = [[row == other for row in rows] for other in frequent]
-    parts = [flags, flags.sum(axis=1, keepdims=True), np.array(shown, dtype=float).reshape(len(frequent), -1).T]
+    parts = [flags, flags.sum(axis=1, keepdims=True), np.array(shown, dtype=float).reshape(len(frequent), len(flags)).T]
     return np.concatenate(parts, axis=1).astype(float)
 
 
