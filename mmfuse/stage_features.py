@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmfuse.data.cases import Cases
 from mmfuse.data.inputs import Block, read_inputs
 from mmfuse.data.readers import fit_reader, gives_files, read_some, rows_apart
+from mmfuse.errors import RunError
 from mmfuse.labels import Floats, Ints
 from mmfuse.learnt import Learnt
 from mmfuse.parts import Bools, Reader
@@ -66,7 +67,9 @@ class StageFeatures:
                 self._vectors[modality] = self._network.embed(self._cases, modality, altered=self._altered)
             vectors, present = self._vectors[modality]
             return vectors[index], present[index]
-        assert isinstance(learnt, Reader)
+        if not isinstance(learnt, Reader):
+            expected = f"what a second stage learnt of '{modality}'"
+            raise RunError(f"no reader of '{modality}' is stored", expected, "copy the run again", "stages")
         rows, of = rows_apart(modality, learnt, self._cases.rows())
         if of is not None or not gives_files(modality, learnt, rows):
             return read_some(modality, learnt, self._cases.rows(), index)

@@ -385,5 +385,3 @@ AREAS = {
     "study": study,
     "figures": figures,
 }
-SHARES = {"run": 4, "plan": 2, "card": 2, "image": 2}
-"""How often an area comes beside one that comes once."""

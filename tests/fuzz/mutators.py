@@ -181,6 +181,11 @@ def spoilt_json(rng, content):
 def spoilt_array(rng, array):
     """An array of another type or shape, or with numbers that cannot be."""
     array = np.array(array)
+    if array.dtype.names and array.size:
+        column = array[rng.choice(array.dtype.names)].reshape(-1)
+        values = (0, 1, 99) if column.dtype.kind == "u" else (-1, 0, 9, 2**31)
+        column[rng.randrange(array.size)] = rng.choice(values)
+        return array
     how = rng.randrange(9)
     if how == 0:
         return array.astype(rng.choice(("U8", "S4")))
