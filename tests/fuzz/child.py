@@ -21,7 +21,7 @@ from guard import SECONDS, held, silence
 
 def main(folder, seed, tasks):
     import torch
-    from areas import World
+    from opened import World
     from world import make
 
     torch.set_num_threads(1)
