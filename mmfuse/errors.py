@@ -37,6 +37,10 @@ def _written_out(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+_LONGEST = 4000
+"""Characters of a line: a cell may hold a hundred thousand."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that is wrong. `where` names file, row and key."""
@@ -52,7 +56,7 @@ class Fault:
             lines.append(f"  expected: {self.expected}")
         if self.mend:
             lines.append(f"  mend: {self.mend}")
-        return "\n".join(map(visible, lines))
+        return "\n".join(visible(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …") for line in lines)
 
 
 class MmfuseError(Exception):

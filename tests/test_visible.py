@@ -57,6 +57,12 @@ def test_refusals_and_findings():
     assert [text.count("\n") for text in told] == [2, 1, 2]
 
 
+def test_a_long_cell_does_not_flood_the_screen():
+    told = str(Fault("t.csv", f"'{'x' * 100_000}' is no class", "a class"))
+    assert len(told) < 5000
+    assert told.endswith("…\n  expected: a class")
+
+
 EVENTS = [
     mmfuse.Notice(HOSTILE, "warning"),
     mmfuse.StepStarted(HOSTILE, 1, 2),

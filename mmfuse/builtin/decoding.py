@@ -63,8 +63,8 @@ _SAFE = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """What Pillow opens at most."""
 _WITHOUT_REMARKS = (b"\xff\xd8", b"BM")
 """How JPEG and BMP begin."""
-_FEW_BITS = 14
-"""Of 16; with fewer an image is at most a quarter as bright as it could be."""
+_FEW_BITS = (8, 12, 14)
+"""Of 16, as scanners have them; with 14 an image is at most a quarter as bright as it could be."""
 
 
 def libraries() -> list[str]:
@@ -113,8 +113,9 @@ def remarks(path: Path, max_pixels: int) -> tuple[tuple[str, str], ...]:
     if is_deep:
         with _opened(path, max_pixels) as image:
             bits = _bits_used(image)
-        if 0 < bits <= _FEW_BITS:
-            odd = f"use {bits} of their 16 bits (values up to {2**bits - 1:,} of 65,535) and are read nearly black"
+        if bits and (few := next((n for n in _FEW_BITS if bits <= n), 0)):
+            how = f"use no more than {few} of their 16 bits (values up to {2**few - 1:,} of 65,535)"
+            odd = f"{how} and are read {'dark' if few == max(_FEW_BITS) else 'nearly black'}"
             found.append((odd, "scale the values to the full range of 16 bits and save the images again"))
     if pages > 1:
         found.append(("hold several pages or frames, of which the first is read", "save each as a file of its own"))

@@ -158,7 +158,7 @@ def odd_ones(folder):
     page = Pillow.fromarray(np.uint8(deep(20, 20, 1)[..., 0] >> 8))
     page.save(folder / "pages.tif", save_all=True, append_images=[page, page])
     page.save(folder / "moves.webp", save_all=True, append_images=[page.rotate(90)])
-    said = dict.fromkeys(("few.png", "few.tif", "colour.png", "apart.tif"), "use 12 of their 16 bits")
+    said = dict.fromkeys(("few.png", "few.tif", "colour.png", "apart.tif"), "use no more than 12 of their 16 bits")
     said |= dict.fromkeys(("full.png", "eight.png", "black.png"), "")
     return said | dict.fromkeys(("pages.tif", "moves.webp"), "hold several pages or frames, of which the first is read")
 
@@ -185,13 +185,16 @@ def test_the_audit_and_reading_say_so(tmp_path):
     cases, events = images(tmp_path, names), []
     found = [f for f in audit(cases, np.array(["train"] * len(names))) if f.level == "warning"]
     texts = sorted((f.text for f in found if "16 bits" in f.text or "pages" in f.text), reverse=True)
-    assert "4 images use 12 of their 16 bits (values up to 4,095 of 65,535)" in texts[0]
+    assert "4 images use no more than 12 of their 16 bits (values up to 4,095 of 65,535)" in texts[0]
     assert "row 2 (id c0)" in texts[0]
     assert texts[1].startswith("2 images hold several pages")
     readers = {"photo": cases.card.modalities["photo"].fit(cases.rows())}
     read_inputs(readers, cases, events.append)
     told = [event.text for event in events if isinstance(event, Notice)]
-    assert any("photo: 4 new files use 12 of their 16 bits" in text and "scale the values" in text for text in told)
+    assert any(
+        "photo: 4 new files use no more than 12 of their 16 bits" in text and "scale the values" in text
+        for text in told
+    )
     assert any("photo: 2 new files hold several pages" in text for text in told)
 
 
