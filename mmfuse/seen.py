@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.aside import numbered, room
+from mmfuse.data.aside import numbered, picked, room
 from mmfuse.data.cases import Cases
 from mmfuse.data.contents import content_key, content_keys
 from mmfuse.data.inputs import KEY
@@ -95,12 +94,14 @@ def digest_ids(ids: NDArray[Any], kind: str = "id") -> NDArray[Any]:
 def digest_alike(words: NDArray[Any], kind: str = "id") -> NDArray[Any]:
     """Return (n,) digests of the words without regard to case of letters and spaces; empty where two of these words
     differ in nothing else, so that they are told apart."""
-    forms = [" ".join(unicodedata.normalize("NFC", word).casefold().split()) for word in words.tolist()]
-    distinct, _ = numbered(words)
-    times = Counter(" ".join(unicodedata.normalize("NFC", word).casefold().split()) for word in distinct.tolist())
-    digests = digest_ids(np.array(forms, dtype=np.str_), kind)
-    digests[np.array([times[form] > 1 for form in forms], dtype=bool)] = b""
-    return digests
+    distinct, which = numbered(words)
+    digests = room(len(distinct), KEY)
+    for part in in_chunks(len(distinct)):
+        forms = (unicodedata.normalize("NFC", word).casefold().split() for word in distinct[part].tolist())
+        digests[part] = [content_key(f"{kind}/{' '.join(form)}".encode()) for form in forms]
+    _, form = numbered(digests)
+    digests[np.bincount(form)[form] > 1] = b""
+    return picked(digests, which)
 
 
 def digest_images(cases: Cases, index: NDArray[Any]) -> NDArray[Any]:
@@ -153,7 +154,9 @@ def together(many: Iterable[Mapping[str, NDArray[Any]]]) -> Seen:
     """Return all that any of them has seen."""
     out: Seen = dict.fromkeys(NAMES, NONE)
     for seen in many:
-        out = {name: np.union1d(known, seen[name]) if len(seen[name]) else known for name, known in out.items()}
+        for name, known in out.items():
+            if len(seen[name]):
+                out[name] = np.union1d(known, seen[name]) if len(known) else seen[name]
     return out
 
 
@@ -176,8 +179,9 @@ def recognise(cases: Cases, seen: Mapping[str, NDArray[Any]], pictures: Pictures
 
 def _names(words: NDArray[Any], index: NDArray[Any], kind: str) -> NDArray[Any]:
     """Sorted digests of the words at `index`, as they are and in their one form."""
-    alike = digest_alike(words, kind)[index]
-    return np.union1d(digest_ids(words[index], kind), alike[alike != b""])
+    exact, alike = digest_ids(picked(words, index), kind), picked(digest_alike(words, kind), index)
+    more = alike[(alike != b"") & (alike != exact)]
+    return numbered(np.concatenate([exact, more], out=room(len(exact) + len(more), KEY)) if len(more) else exact)[0]
 
 
 def _known(words: NDArray[Any], kind: str, seen: NDArray[Any]) -> NDArray[np.bool_]:
