@@ -28,6 +28,7 @@ from mmfuse.seen import (
     recognise,
     seen_of,
     together,
+    unknown_file,
     vouched,
 )
 from mmfuse.spec import Spec
@@ -37,6 +38,9 @@ _FILES = (SEEN, "network/network.safetensors", "network/network.json")
 """Of a run, what its manifest must vouch for before weights are taken from it."""
 
 
+_UNKNOWN = "have seen, so nobody can tell whether `test` cases are among it (files that `mmfuse embed` writes say it)"
+
+
 class _Source(NamedTuple):
     """Something that has learnt and that training starts from."""
 
@@ -44,6 +48,8 @@ class _Source(NamedTuple):
     what: str
     """`weights`, or `vectors`."""
     seen: Seen
+    silent: bool = False
+    """It does not say what it has seen; that was told."""
 
     def __str__(self) -> str:
         return f"{self.what} from '{self.place}'"
@@ -117,6 +123,8 @@ def _remarks(source: _Source, cases: Cases, split: NDArray[Any], pictures: Pictu
         alone, of = int(recognise(cases, unlabelled, pictures).at(held_out).by_id.sum()), "`test` cases, by id,"
     if alone:
         told.append(f"{source} have seen {alone} {of} without their labels (transductive)")
+    if len(seen["unknown"]) and not source.silent:
+        told.append(f"{source} rest on features in a file that does not say what the weights that made them {_UNKNOWN}")
     again, of = int(np.isin(own, seen["images"]).sum()), "images"
     if not (len(own) and len(seen["images"])):
         again, of = int(all_found.at(learnt).any.sum()), "cases"
@@ -150,14 +158,13 @@ def _sources(spec: Spec, wiring: Wiring, cases: Cases, watch: Watch) -> list[_So
         out.append(_Source(run, "weights", read_seen(run)))
     for path in _feature_files(spec, wiring, cases):
         seen = file_seen(path)
-        if seen is not None:
-            out.append(_Source(path, "vectors", seen))
-        elif path.is_file():
-            text = (
-                f"vectors from '{path}': it does not say what the weights that made them have seen, so nobody can tell"
-                " whether `test` cases are among it (files that `mmfuse embed` writes say it)"
+        if seen is None and path.is_file():
+            watch(
+                Notice(f"vectors from '{path}': it does not say what the weights that made them {_UNKNOWN}", "warning")
             )
-            watch(Notice(text, "warning"))
+            out.append(_Source(path, "vectors", unknown_file(path), silent=True))
+        elif seen is not None:
+            out.append(_Source(path, "vectors", seen))
     return out
 
 

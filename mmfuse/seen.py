@@ -33,9 +33,10 @@ MARK = "mmfuse.seen."
 
 Seen = dict[str, NDArray[Any]]
 """`ids`, `groups` and `images`: sorted digests of what was seen with its labels; `ids_unlabelled` and
-`images_unlabelled`: without. The same names behind `first_`: what the weights that training started from had seen."""
+`images_unlabelled`: without; `unknown`: of files of features that do not say what made them. The same names behind
+`first_`: what the weights that training started from had seen."""
 
-NAMES = ("ids", "groups", "images", "ids_unlabelled", "images_unlabelled")
+NAMES = ("ids", "groups", "images", "ids_unlabelled", "images_unlabelled", "unknown")
 FIRST = "first_"
 NONE: NDArray[Any] = np.array([], dtype=KEY)
 _ALWAYS = ("ids", "images", "images_unlabelled")
@@ -148,6 +149,11 @@ def seen_of(cases: Cases, index: NDArray[Any], pictures: Pictures | None = None,
         return {**dict.fromkeys(NAMES, NONE), "ids_unlabelled": ids, "images_unlabelled": images}
     groups = _names(cases.groups, index[_grouped(cases)[index]], "group")
     return {**dict.fromkeys(NAMES, NONE), "ids": ids, "groups": groups, "images": images}
+
+
+def unknown_file(path: Path) -> Seen:
+    """Return what is known of a file of features that does not say what the weights behind it have seen."""
+    return {**dict.fromkeys(NAMES, NONE), "unknown": np.array(content_keys([path]), dtype=KEY)}
 
 
 def together(many: Iterable[Mapping[str, NDArray[Any]]]) -> Seen:

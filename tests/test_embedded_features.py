@@ -128,6 +128,10 @@ def test_a_file_that_does_not_say_is_warned_of_with_every_figure(words, tmp_path
         f"vectors from '{tmp_path / 'f'}.{suffix}': it does not say what the weights that made them have seen" in told
     )
     assert "it does not say" in words("evaluate", "other")
+    start = VECTORS.replace('"linear" }', '"linear", weights = "other" }')
+    (tmp_path / "on.toml").write_text(start)
+    told = words("train", "on.toml", "cases.csv", "--card", "emb.toml", "--out", "further")
+    assert "weights from 'other' rest on features in a file that does not say" in told
 
 
 def test_features_in_a_csv_are_said_to_carry_nothing(words):

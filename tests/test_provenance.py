@@ -8,7 +8,7 @@ from cohort import CARD, cases_of, columns, spec_of
 from PIL import Image
 
 from mmfuse.errors import RunError, SpecError
-from mmfuse.provenance import refuse_seen
+from mmfuse.provenance import refuse_seen, seen_unlabelled
 from mmfuse.run import write_json
 from mmfuse.seen import digest_ids, digest_images, read_seen
 from mmfuse.wiring import wire
@@ -208,6 +208,18 @@ def test_ids_decide_where_this_table_has_no_pictures(run):
     spec = spec_from(run[0], card={})
     with pytest.raises(SpecError, match="8 by id, 0 images by content"):
         look(spec, cases_of(spec, columns(n=N)), HALVES[::-1])
+
+
+def test_cases_seen_without_labels_are_told_by_id_where_there_are_no_pictures(tmp_path):
+    cells, told = columns(n=N), []
+    spec = spec_from(card={})
+    keep(tmp_path / "run", **seen_unlabelled(spec, wire(spec), cases_of(spec, cells), np.arange(N), told.append))
+    spec = spec_from(tmp_path / "run", card={})
+    seen = look(spec, cases_of(spec, cells), HALVES, told)
+    assert [notice.text for notice in told] == [
+        f"weights from '{tmp_path / 'run'}' have seen 8 `test` cases, by id, without their labels (transductive)"
+    ]
+    assert len(seen["ids_unlabelled"]) == len(seen["first_ids_unlabelled"]) == N
 
 
 def test_a_run_without_its_record_is_no_source_of_weights(run, tmp_path):

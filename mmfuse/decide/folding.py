@@ -1,5 +1,6 @@
-"""Who speaks about whom (law 2): of the cases that a step learnt on it speaks out of fold, through copies that did
-not see the case; of every other case the one fitted on the whole set speaks. Groups stay whole.
+"""Who speaks about whom (law 2): of the cases that a step learnt on it speaks out of fold, through copies that were not
+fitted on the case; of every other case the one fitted on the whole set speaks. Groups stay whole. What a copy reads of
+its own cases may come from networks that saw the case (`docs/architecture.md`, how far law 2 goes).
 """
 
 from __future__ import annotations

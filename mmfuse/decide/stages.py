@@ -85,7 +85,8 @@ class FittedDecisions:
 def fit_decisions(
     spec: Spec, wiring: Wiring, table: ScoreTable, features: FeatureSource, *, watch: Watch = silent
 ) -> tuple[FittedDecisions, ScoreTable]:
-    """Fits every decision in order. The table given back has one more source for each, honest about every case.
+    """Fits every decision in order. The table given back has one more source for each, out of fold about every
+    case that it learnt from.
 
     `features.fit` and `features.read` are asked about the table's cases, by position.
 
