@@ -1,20 +1,23 @@
 """What the plan's parts have to say of the training cases before anything learns from them (`Head.cautions`,
-`Loss.cautions`): a part knows best what it cannot do. It is told, not refused: the user decides.
+`Loss.cautions`, `SecondStage.cautions`): a part knows best what it cannot do. It is told, not refused: the user
+decides.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from mmfuse.attribution import attributed
 from mmfuse.data.cases import Cases
 from mmfuse.data.findings import Finding
 from mmfuse.data.splits import Names, checked_split
 from mmfuse.errors import placed
-from mmfuse.parts import Encoder
+from mmfuse.parts import DecisionFusion, Encoder
 from mmfuse.spec import Plan, Spec
 
 
 def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
-    """Warnings of head and loss about the cases that are `train` in `split` (n,).
+    """Warnings of head, loss and second stages about the cases that are `train` in `split` (n,).
 
     Raises: SpecError from a part that cannot answer these labels at all.
     """
@@ -22,8 +25,11 @@ def cautions(spec: Spec, cases: Cases, split: Names) -> list[Finding]:
     loss = spec.plan.training.loss
     targets = cases.targets[checked_split(split, len(cases)) == "train"]
     findings = []
-    for where, part in (("network.head", head), ("training.loss", loss)):
-        if head == "" or part == "":  # without a head nothing learns from labels
+    # without a head nothing learns from labels but second stages
+    asked: list[tuple[str, Any]] = [] if head == "" else [("network.head", head), ("training.loss", loss)]
+    asked += [(f"decisions.{name}", line.part) for name, line in spec.plan.decisions.items()]
+    for where, part in asked:
+        if part == "" or isinstance(part, DecisionFusion):
             continue
         with placed(where, where), attributed(part, "`cautions`", where):
             findings += [Finding("warning", where, text) for text in part.cautions(cases.labels, targets)]

@@ -70,6 +70,12 @@ class SecondStage(Part):
         refers to one is refused. What is trusted is said here, in code, never by the file."""
         return ()
 
+    def cautions(self, labels: Labels, targets: Ints) -> tuple[str, ...]:
+        """Return what the user should know before it learns from these training cases; `targets` (cases, labels), -1
+        unknown. Told as warnings, by `check` and before training.
+        """
+        return ()
+
     def estimator(self, seed: int) -> Any:  # noqa: ANN401  # scikit-learn's classifiers share no base type that says enough
         """A bare, unfitted scikit-learn classifier (a Pipeline is one)."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 import mmfuse
-from mmfuse import Head, Loss, Notice, Pipeline, SpecError, Table
+from mmfuse import Head, Loss, Notice, Pipeline, SecondStage, SpecError, Table
 from mmfuse.data.cautions import cautions
 
 CARD = {
@@ -80,3 +80,25 @@ def test_a_part_may_refuse_the_labels_before_anything_is_built():
     spec, cases = made(CARD | {"labels": {"answer": ["a", "b"], "other": ["a", "b"]}}, head=Worried())
     with pytest.raises(SpecError, match=r"network.head: 2 labels"):
         cautions(spec, cases, SPLIT)
+
+
+class Slow(SecondStage):
+    """Takes its time."""
+
+    def cautions(self, labels, targets):
+        return (f"{len(targets)} cases take long",)
+
+    def estimator(self, seed):
+        raise AssertionError
+
+
+def test_second_stages_are_asked_too():
+    spec, cases = made()
+    plan = {**PLAN, "decisions": {"final": {"use": "simplex", "reads": ["fused"]}}}
+    spec = mmfuse.load(plan, CARD)
+    line = spec.plan.decisions["final"].model_copy(update={"part": Slow()})
+    plan = spec.plan.model_copy(update={"decisions": {"final": line}})
+    (told,) = cautions(spec.model_copy(update={"plan": plan}), cases, SPLIT)
+    assert (told.level, told.where, told.text) == ("warning", "decisions.final", "4 cases take long")
+    bare = plan.model_copy(update={"network": ""})
+    assert len(cautions(spec.model_copy(update={"plan": bare}), cases, SPLIT)) == 1

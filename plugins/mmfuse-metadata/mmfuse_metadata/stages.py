@@ -7,14 +7,21 @@ and say so.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mmfuse import RunError, SecondStage
+from mmfuse import Labels, RunError, SecondStage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+MANY_TREES = 20_000
+"""Of XGBoost; a thousand cases and ten inputs grow about a thousand of them a second, a hundred inputs ten times
+fewer."""
 ClassWeight = Literal["none", "balanced"]
 """balanced: each class counts the same in training."""
 
@@ -138,6 +145,21 @@ class Xgboost(SecondStage):
     """L2 penalty on the leaves."""
     threads: Count = 1
     """One: the same figures on every machine."""
+
+    def cautions(self, labels: Labels, targets: NDArray[np.integer]) -> tuple[str, ...]:
+        """Labels of so many classes that it grows trees for minutes: one tree a class in each round."""
+        told = []
+        for label, known in zip(labels, targets.T, strict=True):
+            classes = len(set(known[known >= 0].tolist()))
+            grown = self.trees * (classes if classes > 2 else 1)
+            if grown > MANY_TREES:
+                told.append(
+                    f"label '{label.name}' has {classes} classes among {int((known >= 0).sum())} training cases: "
+                    f"{self.trees} rounds of a tree for each are {grown:,} trees, and as many for each fold; this may "
+                    f"take minutes to hours (trees = {max(1, MANY_TREES // classes)} would be quick; `random-forest` "
+                    "grows one tree for all classes, `logistic` none)"
+                )
+        return tuple(told)
 
     def estimator(self, seed: int) -> Any:  # noqa: ANN401
         from xgboost import XGBClassifier

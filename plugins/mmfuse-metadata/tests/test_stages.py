@@ -16,6 +16,7 @@ from mmfuse import (
     CasesSection,
     DecisionLine,
     FittedDecisions,
+    Label,
     LabelLine,
     Labels,
     Learnt,
@@ -66,7 +67,7 @@ class Held:
     values: np.ndarray
     present: np.ndarray
 
-    def fit(self, modality: str, index: np.ndarray) -> Learnt:
+    def fit(self, modality: str, index: np.ndarray, whole: bool = True) -> Learnt:
         return Centred(self.values[index][self.present[index]].mean(axis=0))
 
     def read(self, modality, learnt, index):
@@ -172,3 +173,28 @@ def test_the_nearest_vote():
     np.testing.assert_allclose(same, found)
     few = Knn(k=500).estimator(0).fit(x, y).predict_proba(asked)
     np.testing.assert_allclose(few[:, 1], y.mean())
+
+
+def test_so_many_trees_that_it_takes_long_are_told_beforehand():
+    """One a class and round: of 500 classes 200 rounds are 100,000; of two classes, of few or of few rounds nothing."""
+    classes = tuple(f"c{i}" for i in range(500))
+    labels = Labels([Label("kind", classes), Label("sign", ("no", "yes"))])
+    targets = np.stack([np.arange(1000) % 500, np.arange(1000) % 2], axis=1)
+    (told,) = Xgboost().cautions(labels, targets)
+    assert "label 'kind' has 500 classes among 1000 training cases" in told
+    assert "100,000 trees" in told
+    assert "trees = 40" in told
+    assert not Xgboost(trees=40).cautions(labels, targets)
+    assert not Xgboost().cautions(labels, np.where(targets < 100, targets, -1))  # classes that occur
+    assert not RandomForest().cautions(labels, targets)
+
+
+def test_the_same_fit_is_the_same_file(tmp_path):
+    """Of all stages, byte for byte, from classifiers that were fitted one after the other."""
+    rng = np.random.default_rng(0)
+    inputs, truth = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    for part in STAGES:
+        one, two = (tmp_path / f"{name}.{part.suffix}" for name in ("one", "two"))
+        for path in (one, two):
+            part.save(part.estimator(3).fit(inputs, truth), path)
+        assert one.read_bytes() == two.read_bytes(), part
