@@ -107,7 +107,7 @@ def kill_trainings(kills: int, place: Path) -> None:
         if not out.exists():
             run(command(*train, out, "--resume"), cache)
         left = [path.name for path in place.iterdir() if path.name.startswith((f"{out.name}.work", f".{out.name}."))]
-        equal += same(place / "whole", out) and not any(name.endswith(".work") for name in left)
+        equal += same(place / "whole", out) and not left
         shutil.rmtree(out)
     print(
         f"{stopped} of {kills} trainings of {whole:.1f} s were killed and resumed; {equal} are equal to the whole one"

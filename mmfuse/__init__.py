@@ -7,8 +7,11 @@ use nothing else.
 from __future__ import annotations
 
 import importlib
+import time
 from typing import Any
 
+BEGAN = time.time_ns()
+"""When mmfuse was first imported: code that changed on the disk since may not be the code that runs."""
 __version__ = "0.1.0"
 
 _DOOR = {

@@ -4,6 +4,9 @@ Versions alone do not tell: a plugin is changed in place while it is written, an
 the files of a part's package count by content, and so do local modules that it imports; of what is installed as a
 distribution the version counts, and the list of digests that the installer left. A class that was typed at a prompt
 counts by its compiled functions, and by those that they name.
+
+A file that changed after mmfuse was imported may not be the code that runs: with it a digest is this process's own, so
+that nothing is kept under it for others. Files are looked at again each time, and read again where one of them changed.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
+
+from mmfuse import BEGAN
 
 _CORE = "mmfuse"
 _GUESTS = {"commands", "testing", "study", "advice", "explaining"}
@@ -35,17 +41,38 @@ _WHOLE = 2**16
 """Bytes up to which any file of a package counts by content; larger ones that are no code, by size and time."""
 
 
-@functools.cache
+class _State(NamedTuple):
+    """One state of a file."""
+
+    inode: int
+    size: int
+    written: int
+    changed: int
+
+
+class _Known(NamedTuple):
+    """A digest, and the states of the files that it was made of."""
+
+    digest: str
+    states: dict[Path, _State | None]
+
+
+_KNOWN: dict[type, _Known] = {}
+
+
 def code_digest(kind: type) -> str:
-    """Return a digest of the code that decides what objects of a class do: 16 hexadecimal digits. It is looked for once
-    a process."""
+    """Return a digest of the code that decides what objects of a class do: 16 hexadecimal digits."""
     if _is_core(kind.__module__):
         return core_digest()
+    known = _KNOWN.get(kind)
+    if known is not None and all(_state(file) == state for file, state in known.states.items()):
+        return known.digest
     found = _Found(_root(kind.__module__))
     for each in kind.__mro__:
         if not _is_core(each.__module__):
             found.add_class(each)
-    return _digest(repr(sorted(found.parts.items())))
+    known = _KNOWN[kind] = _Known(_digest(repr(sorted(found.parts.items()))), found.states)
+    return known.digest
 
 
 @functools.cache
@@ -56,7 +83,7 @@ def core_digest() -> str:
     rooms = [
         place for place in sorted(folder.iterdir()) if place.name not in _GUESTS and not place.name.startswith("_")
     ]
-    content = "" if _is_installed(folder) else "".join(map(_content, rooms))
+    content = "" if _is_installed(folder) else "".join(_content(tuple(_states(room).items())) for room in rooms)
     return _digest(_release(_CORE) + content)
 
 
@@ -77,6 +104,7 @@ class _Found:
     def __init__(self, plugin: str) -> None:
         """`plugin` is the package whose files count by content wherever they lie."""
         self.parts: dict[str, str] = {}
+        self.states: dict[Path, _State | None] = {}
         self._plugin = plugin
         self._seen: set[str] = set()
 
@@ -103,8 +131,11 @@ class _Found:
             self.parts[top] = _release(top)
             return
         if root not in self.parts:
-            self.parts[root] = _content(_place(root, file))
-        for imported in _imports(file, name):
+            states = _states(_place(root, file))
+            self.states |= states
+            self.parts[root] = _content(tuple(states.items()))
+        self.states[file] = _state(file)
+        for imported in _imports(file, name, self.states[file]):
             self.add(imported)
 
 
@@ -156,23 +187,40 @@ def _place(root: str, file: Path) -> Path:
     return home.parent if home.name == "__init__.py" else home
 
 
-@functools.cache
-def _content(place: Path) -> str:
-    """A digest of a file, or of all files of a folder."""
+def _state(file: Path) -> _State | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return _State(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _states(place: Path) -> dict[Path, _State | None]:
+    """The states of a file, or of all files of a folder."""
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    inner = {file: file.relative_to(place.parent).parts for file in files}
+    hidden = {file for file, words in inner.items() if any(w == "__pycache__" or w.startswith(".") for w in words)}
+    return {file: _state(file) for file in files if file not in hidden}
+
+
+@functools.lru_cache(256)
+def _content(states: tuple[tuple[Path, _State | None], ...]) -> str:
+    """A digest of files in these states, all of one package."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        inner = file.relative_to(place.parent)
-        if not any(word == "__pycache__" or word.startswith(".") for word in inner.parts):
-            status = file.stat()
-            whole = file.suffix in _CODE or status.st_size <= _WHOLE
-            digest.update(f"{inner.as_posix()}\0{status.st_size}\0{0 if whole else status.st_mtime_ns}\0".encode())
+    depth = min((len(file.parts) for file, _ in states), default=1) - 1
+    for file, state in states:
+        if state is not None:
+            words = file.parts[depth:]
+            whole = file.suffix in _CODE or state.size <= _WHOLE
+            digest.update(f"{'/'.join(words)}\0{state.size}\0{0 if whole else state.written}\0".encode())
             digest.update(file.read_bytes() if whole else b"")
+            if max(state.written, state.changed) > BEGAN:
+                digest.update(f"\0{os.getpid()} {BEGAN} {state}".encode())
     return digest.hexdigest()
 
 
-@functools.cache
-def _imports(file: Path, name: str) -> tuple[str, ...]:
+@functools.lru_cache(4096)
+def _imports(file: Path, name: str, state: _State | None) -> tuple[str, ...]:
     """Full names of what a module imports anywhere in it; some may be names in a module, not modules."""
     try:
         return tuple(dict.fromkeys(_imported(ast.parse(file.read_bytes()), file, name)))

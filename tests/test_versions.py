@@ -134,3 +134,30 @@ def test_builtin_parts_count_with_the_libraries_that_they_import():
 def test_the_core_counts_as_a_whole(monkeypatch):
     assert code_digest(versions._Found) == core_digest()
     assert library_versions(["numpy", "no-such-library"]).keys() == {"numpy"}
+
+
+OWN = """
+import sys
+from pathlib import Path
+import mmfuse
+from mmfuse.versions import code_digest
+
+place = Path(sys.argv[1])
+(place / "late.py").write_text("class Kind:\\n    pass\\n")
+sys.path.insert(0, str(place))
+import late
+
+first = code_digest(late.Kind)
+assert first == code_digest(late.Kind)
+(place / "late.py").write_text("class Kind:\\n    more = 1\\n")
+second = code_digest(late.Kind)
+assert second != first
+print(second)
+"""
+
+
+def test_code_that_changed_since_the_start_is_this_process_s_own(tmp_path):
+    """The module may have been imported before: nobody else may find what it made under what the file says now."""
+    command = [sys.executable, "-c", OWN, str(tmp_path)]
+    found = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(found) == 2

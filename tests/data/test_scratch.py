@@ -62,10 +62,10 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
 
 
 def test_what_another_machine_writes_is_left_alone_until_it_is_old(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "_here", lambda: "000000")
-    left = scratch_beside(tmp_path / "run")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(scratch, "_here", lambda: "000000")
+        left = scratch_beside(tmp_path / "run")
     left.mkdir()
-    monkeypatch.undo()
     remove_left(tmp_path / "run")
     assert left.exists()
     week = time.time() - 8 * 24 * 3600
