@@ -64,6 +64,7 @@ _DOOR = {
     "mmfuse.advice.audit": ("Finding", "audit"),
     "mmfuse.data.cautions": ("cautions", "starts_from_somewhere"),
     "mmfuse.advice.describe": ("describe",),
+    "mmfuse.advice.wording": ("number_labels",),
     "mmfuse.data.cache": ("cache_root", "cache_size", "clear_cache"),
     "mmfuse.net.altering": ("Alter", "Reading", "exchanged"),
     "mmfuse.builtin.modules.corruptions": ("CORRUPTIONS",),

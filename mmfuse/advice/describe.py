@@ -210,7 +210,7 @@ class _Draft:
 
     def mark(self) -> None:
         """[columns]: names that speak of what is known only later, or of a model."""
-        for known, telling in ((LATER, known_later), (MADE, made_by_model)):
+        for known, telling in ((MADE, made_by_model), (LATER, known_later)):
             found = [name for name, profile in self.left.items() if telling(profile.ordered_words)]
             for name in found:
                 del self.left[name]
@@ -265,7 +265,8 @@ def _missing_words(profiles: Sequence[Profile]) -> tuple[list[str], list[str]]:
             if taken:
                 notes.append(f"missing: {listed(taken)} will then be missing in '{profile.name}' too")
             if words:
-                told = "probably missing: a category, unless you list it under `missing`"
+                likely = "probably missing" if any(map(missing_among_numbers, words)) else "a finding, or missing"
+                told = f"{likely}: a category, unless you list it under `missing`"
                 notes.append(f"'{profile.name}' holds {listed(words)}, {told}")
     return sorted(spelled), notes
 

@@ -83,7 +83,7 @@ def _by_name(cases: Cases, modality: str, column: str) -> list[Finding]:
     if line is not None and line.known:  # `before the diagnosis`, or allowed by name
         return []
     words = name_words(column)
-    said = "after the diagnosis" if known_later(words) else "made by a model" if made_by_model(words) else ""
+    said = "made by a model" if made_by_model(words) else "after the diagnosis" if known_later(words) else ""
     if not said:
         return []
     key = f"[columns] {toml_key(column)}"

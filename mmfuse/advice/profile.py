@@ -93,7 +93,8 @@ class Profile:
 
     @property
     def constant(self) -> bool:
-        return len(self.counts) - len(self.variants) == 1 and (not self.blanks or self.numeric)
+        words = len(self.counts) - (len(self.variants) if len(self.counts) > 1 else 0)
+        return words == 1 and (not self.blanks or self.numeric)
 
     @property
     def unique(self) -> bool:
@@ -142,8 +143,17 @@ class Profile:
 
     @cached_property
     def variants(self) -> dict[str, str]:
-        """{word: the spelling to take for it} of words that another one equals but for case and spaces."""
-        return {} if self.numeric or self.own_words else variants(self.counts)
+        """{word: the spelling to take for it} of words (of several in a cell: of each) that another one equals but for
+        case and spaces.
+        """
+        if self.numeric or self.own_words:
+            return {}
+        if not self.separator:
+            return variants(self.counts)
+        pieces: Counter[str] = Counter()
+        for word, count in self.counts.items():
+            pieces.update({piece.strip(): count for piece in word.split(self.separator) if piece.strip()})
+        return variants(pieces)
 
     @property
     def is_number(self) -> bool:

@@ -81,8 +81,8 @@ _LATER = _list("""
 birads, rads, report, reports, keywords, interpretation, dx, ddx, iddx, confirmed, confirm, confirmation, survival
 relapse, progression, tnm, stage, staging, grade, grading, gleason, mask, segmentation, malignant, malignancy
 management, outcome, verification, confidence, certainty, clark, mitosis, mitoses, mitotic, ulceration, ulzeration
-sentinel, recist, discharge, death, died, deceased, mortality, befund, entlassung, tod, todesdatum, nachsorge, rezidiv
-stadium, eindringtiefe, tumordicke, rechute, récidive, décès, stade, recaída, recidiva, estadio, estádio, esito
+invasion, sentinel, recist, discharge, death, died, deceased, mortality, befund, entlassung, tod, todesdatum, nachsorge
+rezidiv, stadium, eindringtiefe, tumordicke, rechute, récidive, décès, stade, recaída, recidiva, estadio, estádio, esito
 recidief, wznowa, zgon, исход, стадия, рецидив, заключение
 诊断, 診断, 診斷, 病理, 治疗, 治療, 手术, 手術, 活检, 生検, 分期, 预后, 随访, 转移, 치료, 수술, 진단, 병기, 예후
 """)

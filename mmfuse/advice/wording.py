@@ -30,7 +30,10 @@ _MOST_CATEGORIES = 50
 def wording_findings(cases: Cases) -> list[Finding]:
     """Return findings on the words of labels, of inputs that are categories, and of groups."""
     faults = open_positives(cases.card)
-    findings = [Finding("error", one.where, f"{one.found}; nothing is trained before", one.mend) for one in faults]
+    findings = [
+        Finding("error", one.where, f"{one.found} ({one.expected}); nothing is trained before", one.mend)
+        for one in faults
+    ]
     for name, line in cases.card.labels.items():
         findings += _of_label(name, line)
     for name, modality in cases.card.modalities.items():

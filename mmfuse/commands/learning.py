@@ -69,6 +69,8 @@ def train(
     table = load_cases(cases, spec.card, card.parent)
     for note in table.notes:
         app.watch(mmfuse.Notice(note))
+    for found in mmfuse.number_labels(spec.card.labels):
+        app.watch(mmfuse.Notice(f"{found.where} {found.text}; {found.mend}", "warning"))
     pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)
     pipeline.watch.fit = mmfuse.FitName(run=out.name)
     split = mmfuse.assign(table, spec.card.split, app.watch)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
 from mmfuse.data.formulas import unguarded
+from mmfuse.data.spelling import but_for_case, mapped
 from mmfuse.data.table import Table, canonical, read_table
 from mmfuse.data.words import listed, named
 from mmfuse.decide.scores import ScoreTable, log_scores
@@ -50,6 +51,9 @@ def read_outside(path: str | Path, name: str, cases: Cases, held: NDArray[np.str
     if not column:
         expected = f"a column '{cases.card.cases.id}' or 'id'"
         raise TableError("names no cases", expected, nearest(cases.card.cases.id, table.names), str(path))
+    lines = {label: cases.card.columns.get(label.column) for label in cases.labels if label.name in table}
+    maps = {label.name: line.values for label, line in lines.items() if line is not None and line.values}
+    table = table.with_columns({name: mapped(table[name], maps[name], ("",), table.decimal) for name in maps})
     rows = _rows(path, table, column, cases, held, faults)
     speaks = [label for label in cases.labels if _columns(table, label)]
     if not speaks:
@@ -151,9 +155,10 @@ def _classes(path: Path, table: Table, label: Label, faults: Faults) -> Floats:
     words = [None if word is None else canonical(word, table.decimal) for word in table[label.name]]
     unknown = Counter(word for word in words if word is not None and word not in known)
     if unknown:
-        faults.add(
-            f"{path}, column {label.name}", f"no classes: {listed(unknown)}", f"one of {', '.join(label.classes)}"
-        )
+        same = but_for_case(next(iter(unknown)), label.classes)
+        mend = f"'{next(iter(unknown))}' is the same word as '{same}' but for case: write it so" if same else ""
+        expected = f"one of {', '.join(label.classes)}"
+        faults.add(f"{path}, column {label.name}", f"no classes: {listed(unknown)}", expected, mend)
     p = np.full((len(words), len(label.classes)), np.nan)
     for line, word in enumerate(words):
         if word in known:

@@ -142,6 +142,14 @@ def test_the_same_word_but_for_case_is_mapped():
     assert "the same word but for case: 'p1' and 'P1'; one patient?" in told
 
 
+def test_categories_of_one_cell_are_mapped_too():
+    cells = ["pain", "itch", "Pain;itch", "itch;pain", "bleeding", "pain;bleeding"]
+    card, told = drafted(cells, "symptoms")
+    assert card["modalities"]["meta"]["multi"] == {"symptoms": ";"}
+    assert card["columns"] == {"symptoms": {"values": {"Pain": "pain"}}}
+    assert "'Pain' = 'pain'" in told
+
+
 def test_a_number_is_no_label():
     cells = [str(i) for i in range(80)]
     with pytest.raises(TableError) as caught:
@@ -175,6 +183,7 @@ def test_survival_times_are_told():
         "biopsed", "iddx_1", "iddx_full", "mel_thick_mm", "dx_type", "management", "diagnosis_confidence", "Therapie",
         "Histologiebefund", "Nachbehandlung", "Breslow (mm)", "traitement", "Tratamiento", "biópsia", "лечение",
         "гистология", "病理结果", "治疗", "chirurgia", "mel_mitotic_index", "pathologyReport", "Excision date",
+        "invasion_depth",
     ],
 )  # fmt: skip
 def test_names_that_speak_of_later(name):

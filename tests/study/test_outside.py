@@ -47,6 +47,16 @@ def test_classes_alone_are_kept_as_such(tmp_path):
     assert np.isnan(scores.probabilities("them")[2]).all()
 
 
+def test_classes_are_mapped_as_the_card_says(tmp_path):
+    said = {"id": ["b", "c", "d"], "one": ["Yes", "NO", "no"]}
+    with pytest.raises(TableError, match="'Yes' is the same word as 'yes' but for case"):
+        read(tmp_path, said)
+    columns = {**CARD.get("columns", {}), "one": {"values": {"Yes": "yes", "NO": "no"}}}
+    cases = Cases(Table.of(CELLS), mmfuse.load_card({**CARD, "columns": columns}))
+    scores, _ = read_outside(tmp_path / "them.csv", "them", cases, HELD)
+    assert np.allclose(scores.probabilities("them")[1:, 2:], [[0, 1], [1, 0], [1, 0]])
+
+
 def test_a_row_of_empty_cells_abstains(tmp_path):
     scores, _ = read(tmp_path, {**GOOD, "both:no": [0.1, "", 1], "both:yes": [0.9, "", 0]})
     assert np.isnan(scores.probabilities("them")[2]).all()
