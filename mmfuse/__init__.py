@@ -92,6 +92,7 @@ _DOOR = {
     ),
     "mmfuse.study.designs": ("Design",),
     "mmfuse.study.variants": ("Variant", "varied"),
+    "mmfuse.study.planning": ("ComparisonPlan", "Planned", "plan_comparison"),
     "mmfuse.study.comparing": ("Speaker", "Study", "compare"),
     "mmfuse.study.choosing": ("check_metric", "metric_named"),
     "mmfuse.study.judging": ("Contest", "Judgement", "Line", "judge"),

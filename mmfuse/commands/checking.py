@@ -13,7 +13,16 @@ import numpy as np
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.flow import flow
-from mmfuse.commands.given import FILE, card_of, card_option, holds_card, load_cases, load_spec, sets_option
+from mmfuse.commands.given import (
+    FILE,
+    card_of,
+    card_option,
+    holds_card,
+    load_cases,
+    load_spec,
+    refuse_idle,
+    sets_option,
+)
 from mmfuse.commands.listing import json_option
 from mmfuse.show import Screen
 
@@ -32,9 +41,9 @@ LEVELS = {"info": "what the table holds", "warning": "look at these", "error": "
 @click.option("--files/--no-files", default=True, show_default=True, help="Decode and compare every image.")
 @click.option("--probe", "probes", is_flag=True, help="Ask what labels could be read from in full, images included.")
 @json_option
-@click.pass_obj
+@click.pass_context
 def check(
-    app: App,
+    context: click.Context,
     spec: str,
     cases: Path | None,
     sets: Sequence[str],
@@ -50,6 +59,9 @@ def check(
     """
     if probes and cases is None:
         raise click.UsageError("--probe asks a table: name CASES")
+    if cases is None:
+        refuse_idle(context, "no table is looked at: name CASES", ("files",))
+    app: App = context.obj
     complete = holds_card(spec, app.catalog)
     if cases is not None and not (complete and card is None):
         card = card_of(cases, card)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, card_of, card_option, device_option, sets_option, tell_shadowed
+from mmfuse.commands.given import (
+    FILE,
+    card_of,
+    card_option,
+    device_option,
+    refuse_idle,
+    sets_option,
+    tell_shadowed,
+    was_given,
+)
 from mmfuse.commands.keeping import take
 from mmfuse.commands.standing import show_study, write_tables
 from mmfuse.commands.transferring import (
@@ -22,6 +31,10 @@ from mmfuse.commands.transferring import (
     show_transfer,
     tables_options,
 )
+
+if TYPE_CHECKING:
+    from mmfuse import Card
+    from mmfuse.show import Screen
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 """What a table of cases ends with; no plan does."""
@@ -51,6 +64,7 @@ TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 @tables_options
 @click.option("--on", default="", metavar="ray[:ADDRESS]", help="Fit as tasks of Ray, many at once: on this machine, or"
               " on the cluster at ADDRESS.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be fitted, look at first weights, and stop.")
 @click.option("--show", is_flag=True, help="Show the study as it stands; nothing is fitted.")
 @sets_option
 @card_option
@@ -79,6 +93,7 @@ def compare(
     test_on: Literal["all", "test"] | None,
     local_ids: bool,
     on: str,
+    dry_run: bool,
     show: bool,
     sets: Sequence[str],
     card: Path | None,
@@ -94,8 +109,9 @@ def compare(
     app: App = context.obj
     asked = Asked(words, vary, tuple(sets), networks_only, device, on)
     given = Tables(train, test, tables, test_on, local_ids)
+    _refuse_idle(context, words)
     if show:
-        _show(app, asked, given, out, metric if _given(context, "metric") else "")
+        _show(app, asked, given, out, metric if was_given(context, "metric") else "")
         return
     design = mmfuse.Design(
         seeds=seeds, folds=folds or 0, refold=refold, baselines=baselines, controls=controls, metric=metric,
@@ -103,6 +119,9 @@ def compare(
     )  # fmt: skip
     mmfuse.check_metric(metric, app.catalog)
     mmfuse.check_metric(design.chooses_by, app.catalog)
+    if dry_run:
+        _dry_run(app, asked, given, out, design, pairs("--with", outside), card)
+        return
     take(app, out)
     app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
     if given.asked:
@@ -166,10 +185,46 @@ def _one_table(
     return not study.failed
 
 
-def run(
-    app: App, asked: Asked, out: Path, design: mmfuse.Design, outside: Mapping[str, Path], card: Path | None
-) -> mmfuse.Study:
-    """Reads what was named and carries the comparison out; the last of the words is the table."""
+def _dry_run(
+    app: App,
+    asked: Asked,
+    given: Tables,
+    out: Path,
+    design: mmfuse.Design,
+    outside: Mapping[str, Path],
+    card: Path | None,
+) -> None:
+    """What would be fitted. Raises: SpecError where first weights of a plan are nowhere."""
+    if given.asked:
+        raise click.UsageError("--dry-run speaks of one table: try each table with CASES behind the plans")
+    named, table, known, root = read(app, asked, card)
+    plan = mmfuse.plan_comparison(
+        named, table, known, root, out, design, outside=outside, catalog=app.catalog, watch=app.watch
+    )
+    show_comparison(app.screen, plan)
+    faults = mmfuse.Faults()
+    for line in plan.lines:
+        if line.role == "variant" and line.spec is not None and mmfuse.starts_from_somewhere(line.spec.plan):
+            faults += [one for one in mmfuse.start_faults(line.spec, plan.cases, line.learns) if one not in faults]
+    faults.raise_as(mmfuse.SpecError)
+    app.screen.text(f"\ndry run: nothing was fitted, {out} was not written")
+
+
+def show_comparison(screen: Screen, plan: mmfuse.ComparisonPlan) -> None:
+    """Each line of a comparison, and how much is left to be fitted."""
+    rows = [(line.name, line.role, line.networks, line.fits, line.standing) for line in plan.lines]
+    screen.table(("", "role", "networks a fit", "fits", "stand already"), rows)
+    left = sum((line.fits - line.standing) * line.networks for line in plan.lines)
+    fits = sum(line.fits - line.standing for line in plan.lines)
+    screen.text(f"\nto be fitted: {fits} fits, {left} networks")
+    for note in plan.notes:
+        screen.text(note)
+
+
+def read(app: App, asked: Asked, card: Path | None) -> tuple[Sequence[mmfuse.Variant], mmfuse.Table, Card, Path]:
+    """The variants that were named, the table (the last of the words), its card, and the folder of paths."""
+    if not asked.plans:
+        raise click.UsageError("give CASES, and the plans before it")
     table = Path(asked.plans[-1])
     card_file = card_of(table, card)
     named = mmfuse.varied(
@@ -178,18 +233,39 @@ def run(
     )  # fmt: skip
     for variant in named:
         tell_shadowed(app, variant.spec)
-    mmfuse.without_effect([variant.spec for variant in named], [*asked.sets, *asked.vary], ["compare"]).raise_as(
-        mmfuse.SpecError
-    )
+    sets = [*asked.sets, *asked.vary]
+    mmfuse.without_effect([variant.spec for variant in named], sets, ["compare"]).raise_as(mmfuse.SpecError)
     known = named[0].spec.card if named else mmfuse.load_card(card_file, app.catalog)
+    return named, mmfuse.read_table(table, known.cases.missing), known, card_file.parent
+
+
+def run(
+    app: App, asked: Asked, out: Path, design: mmfuse.Design, outside: Mapping[str, Path], card: Path | None
+) -> mmfuse.Study:
+    """Reads what was named and carries the comparison out; the last of the words is the table."""
+    named, table, known, root = read(app, asked, card)
     if design.refold == "all" and design.folds:
         app.screen.text("outer folds are drawn from all cases, `test` included: it is no longer held out")
     with app.working(), asked.workers(app) as workers:
         return mmfuse.compare(
-            named, mmfuse.read_table(table, known.cases.missing), known, card_file.parent, out, design,
+            named, table, known, root, out, design,
             outside=outside, catalog=app.catalog, device=asked.device, watch=app.watch, workers=workers,
         )  # fmt: skip
 
 
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+def _refuse_idle(context: click.Context, words: Sequence[str]) -> None:
+    """Raises: UsageError for options that do nothing beside the others."""
+    given, every = context.params, {param.name or "" for param in context.command.params}
+    several = given["train"] or given["test"] or given["tables"]
+    if given["show"]:
+        refuse_idle(
+            context, "--show fits nothing", every - {"words", "out", "show", "metric", "train", "test", "tables"}
+        )
+        return
+    if len(words) == 1 and not several:
+        idle = {"vary", "sets", "seeds", "networks_only", "baselines", "controls", "inner", "on", "device"}
+        refuse_idle(context, "no PLAN is fitted", idle)
+    if not given["folds"]:
+        refuse_idle(context, "no outer folds are drawn: give --folds", {"refold"})
+    if not given["select"] and not given["baselines"]:
+        refuse_idle(context, "nothing is chosen on inner folds", {"inner"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,19 @@ def new_cases(table: Path, card: Path | None, known: Card, *, labelled: bool = F
             lines[name] = line.model_copy(update={"values": {**line.values, **added}})
         known = known.model_copy(update={"cases": beside.cases, "columns": lines})
     return load_cases(table, known, path.parent, labelled=labelled)
+
+
+def refuse_idle(context: click.Context, why: str, names: Collection[str]) -> None:
+    """Raises: UsageError where one of these options was given, which do nothing here."""
+    params = [param for param in context.command.params if param.name in names]
+    given = [param for param in params if was_given(context, param.name or "")]
+    if given:
+        raise click.UsageError(f"{', '.join(param.opts[0] for param in given)}: has no effect, {why}")
+
+
+def was_given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def write_text(path: Path, text: str) -> None:

@@ -112,8 +112,9 @@ def _show_sentences(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgemen
     looks = mmfuse.Ledger().looks(held_out(study))
     if looks.times:
         sentences.append(f"{looks} on this machine")
-    for speaker in study.failed:
-        sentences.append(f"failed: {speaker.name}: {speaker.failure}")
+    for failure in dict.fromkeys(speaker.failure for speaker in study.failed):
+        names = ", ".join(speaker.name for speaker in study.failed if speaker.failure == failure)
+        sentences.append(f"failed: {names}: {failure}")
     if sentences:
         screen.text("\n" + "\n".join(sentences))
 

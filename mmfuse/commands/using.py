@@ -21,6 +21,7 @@ from mmfuse.commands.given import (
     device_option,
     export,
     new_cases,
+    refuse_idle,
     refuse_input,
     refuse_output,
     write_text,
@@ -94,9 +95,9 @@ def prediction_table(pipeline: Pipeline, cases: Cases) -> Table:
 @click.option("--intervals/--no-intervals", "with_intervals", default=True, help="95 % intervals.  [default: on]")
 @card_option
 @device_option
-@click.pass_obj
+@click.pass_context
 def evaluate(
-    app: App,
+    context: click.Context,
     run: Path,
     cases: Path | None,
     on: str | None,
@@ -110,6 +111,9 @@ def evaluate(
     Every source × label with 95 % intervals, beside the trivial predictors, on the run's own cases or on new labelled
     CASES. On its own cases the stored scores are enough: no image, no torch, no plan is read.
     """
+    app: App = context.obj
+    if cases is None:
+        refuse_idle(context, "the run's stored scores are read: give CASES", ("card", "device"))
     opened = mmfuse.Run(run)
     tell_remarks(app, opened)
     known = list(opened.remarks)

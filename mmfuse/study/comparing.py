@@ -60,14 +60,14 @@ def compare(
         check_metric(word, catalog, cases.labels)
     split = assign(cases, card.split, watch).astype(object)
     splits = outer_splits(cases, split, design, card.split.seed)
-    design.refuse_nothing_to_select_on(_has_valid(splits))
-    _refuse_same_names(named, outside or {}, design, card)
+    design.refuse_nothing_to_select_on(has_valid(splits))
+    refuse_same_names(named, outside or {}, design, card)
     shelf = Shelf(out, table, root, catalog, device, watch, workers)
     study = Study(out, design, cases.card.cases.case_is, named[0].name if named else "")
     inner = _inner_numbers(study, cases, splits, card.split.seed) if named else []
     # Whatever may be refused is refused before anything is written.
-    held_out = _held_out(cases, splits)
-    told = {name: read_outside(Path(file), name, cases, held_out) for name, file in (outside or {}).items()}
+    tested = held_out(cases, splits)
+    told = {name: read_outside(Path(file), name, cases, tested) for name, file in (outside or {}).items()}
     _write_blanks(out, CASES, [blank_table(cases, split, fold) for fold, split in enumerate(splits)])
     _write_blanks(out, INNER, [inner_table(cases, one, fold, design.inner) for fold, one in enumerate(inner)])
     work = _Work(study, shelf, cases.labels, splits, inner, watch)
@@ -75,7 +75,7 @@ def compare(
         work.add_outside(name, scores, classes_only)
     work.add_all(named)
     if named and design.baselines:
-        _baselines(work, named[0], catalog)
+        work.try_all(baseline_makers(named[0], catalog))
     if named and design.controls:
         _controls(work, named[0], cases, split, catalog)
     study.reference = study.reference or study.speakers[0].name
@@ -86,7 +86,7 @@ def compare(
     return study
 
 
-def _refuse_same_names(named: Sequence[Variant], outside: Mapping[str, str | Path], design: Design, card: Card) -> None:
+def refuse_same_names(named: Sequence[Variant], outside: Mapping[str, str | Path], design: Design, card: Card) -> None:
     """Raises: SpecError where two lines of the comparison would have one name: of the scores that of one is left."""
     taken = [source for variant in named for source in variant.sources]
     if named and design.baselines:
@@ -110,12 +110,13 @@ def _write_blanks(out: Path, name: str, blanks: Sequence[ScoreTable]) -> None:
         blank.save(place / f"{number:02d}.npz")
 
 
-def _held_out(cases: Cases, splits: Sequence[Split]) -> NDArray[np.str_]:
+def held_out(cases: Cases, splits: Sequence[Split]) -> NDArray[np.str_]:
     """Ids of the cases that any of these splits tests."""
     return np.unique(np.concatenate([cases.ids[split == "test"] for split in splits]))
 
 
-def _has_valid(splits: Sequence[Split]) -> bool:
+def has_valid(splits: Sequence[Split]) -> bool:
+    """Return whether any of these splits has cases to choose on."""
     return any(bool((split == "valid").any()) for split in splits)
 
 
@@ -125,7 +126,7 @@ def _inner_numbers(study: Study, cases: Cases, splits: Sequence[Split], seed: in
     Raises: TableError where a variant is to be chosen and there are too few groups; else that is noted.
     """
     design = study.design
-    for_variants, for_singles = design.needs_inner(_has_valid(splits))
+    for_variants, for_singles = design.needs_inner(has_valid(splits))
     if not (for_variants or for_singles):
         return []
     try:
@@ -151,7 +152,7 @@ class _Work:
     ) -> None:
         self.study, self.shelf, self.labels, self.splits, self.watch = study, shelf, labels, splits, watch
         self.inner = inner
-        for_variants, for_singles = study.design.needs_inner(_has_valid(splits))
+        for_variants, for_singles = study.design.needs_inner(has_valid(splits))
         self.chosen: dict[Role, bool] = {"variant": for_variants, "single": for_singles}
         self.ledger = Ledger()
 
@@ -165,7 +166,7 @@ class _Work:
         """All that `_add` asks for."""
         for number in range(self._seeds(variant)):
             for fold, split in enumerate(self.splits):
-                yield _seeded(variant.spec, number), variant.table, split, self._name(variant, number, fold)
+                yield seeded(variant.spec, number), variant.table, split, self._name(variant, number, fold)
         if self.chosen.get(variant.role):
             for fold, splits in enumerate(self._inner_splits()):
                 for inner, split in enumerate(splits):
@@ -190,7 +191,9 @@ class _Work:
             inner = self._fitted_inside(variant) if self.chosen.get(variant.role) else ()
         except Exception as error:  # whatever a part raises is this variant's failure alone
             failure = in_words(error)
-            self.watch(Notice(f"{variant.name} failed: {failure}", "warning"))
+            before = next((speaker.name for speaker in self.study.failed if speaker.failure == failure), "")
+            why = f"for the same reason as {before}" if before else failure
+            self.watch(Notice(f"{variant.name} failed: {why}", "warning"))
             self.study.speakers += [Speaker(name, variant.role, failure=failure) for name in variant.sources]
             return
         self.study.speakers += [
@@ -221,7 +224,7 @@ class _Work:
         return tuple(keys)
 
     def _fitted(self, variant: Variant, number: int, fold: int) -> str:
-        spec = _seeded(variant.spec, number)
+        spec = seeded(variant.spec, number)
         many = [f"seed {number + 1} of {self.study.design.seeds}"] if self.study.design.seeds > 1 else []
         many += [f"fold {fold + 1} of {len(self.splits)}"] if len(self.splits) > 1 else []
         self.watch(Notice(": ".join([variant.name, ", ".join(many)]) if many else variant.name))
@@ -232,7 +235,7 @@ class _Work:
             self.ledger.add(scores.take(scores.split == "test"), spec_digest(tree(spec.card) | tree(spec.plan)))
         return key
 
-    def try_all(self, makers: Iterable[tuple[str, Callable[[], Sequence[Variant]]]]) -> None:
+    def try_all(self, makers: Iterable[Maker]) -> None:
         """Adds what each maker gives; one that refuses is noted."""
         found: list[Variant] = []
         for name, make in makers:
@@ -249,19 +252,22 @@ class _Work:
         self.study.speakers.append(Speaker(name, "outside", name, ((key,),), classes_only))
 
 
-def _seeded(spec: Spec, number: int) -> Spec:
+def seeded(spec: Spec, number: int) -> Spec:
     """The spec with its seed `number` further."""
     return spec.model_copy(update={"plan": spec.plan.model_copy(update={"seed": spec.plan.seed + number})})
 
 
-def _baselines(work: _Work, reference: Variant, catalog: Catalog) -> None:
-    work.try_all(
-        [
-            ("each modality alone", partial(variants.singles, reference)),
-            ("metadata only", partial(variants.metadata, reference, catalog)),
-            ("logistic regressions", partial(variants.logistics, reference, catalog)),
-        ]
-    )
+Maker = tuple[str, Callable[[], Sequence[Variant]]]
+"""A name, and what gives variants of it; it may refuse."""
+
+
+def baseline_makers(reference: Variant, catalog: Catalog) -> list[Maker]:
+    """Return who makes the simpler answers beside a reference."""
+    return [
+        ("each modality alone", partial(variants.singles, reference)),
+        ("metadata only", partial(variants.metadata, reference, catalog)),
+        ("logistic regressions", partial(variants.logistics, reference, catalog)),
+    ]
 
 
 def _controls(work: _Work, reference: Variant, cases: Cases, split: Split, catalog: Catalog) -> None:
@@ -272,8 +278,9 @@ def _controls(work: _Work, reference: Variant, cases: Cases, split: Split, catal
     if best:
         modality = best.removesuffix(variants.ALONE)
         makers.insert(0, (f"{modality} in all slots", partial(controls.in_all_slots, reference, modality)))
-    work.try_all([(name, partial(_one, make)) for name, make in makers])
+    work.try_all([(name, partial(one_of, make)) for name, make in makers])
 
 
-def _one(make: Callable[[], Variant]) -> list[Variant]:
+def one_of(make: Callable[[], Variant]) -> list[Variant]:
+    """Return what a maker of one variant gives, as one of many does."""
     return [make()]

@@ -131,6 +131,13 @@ class Shelf:
             self.fresh.add(fit.key)
         return fit.key
 
+    def stands(self, spec: Spec, table: Table | None, split: Split) -> bool:
+        """Return whether a spec is fitted on these cases already; where it cannot be fitted it is not."""
+        try:
+            return self._stands(self._fit(spec, table, split, FitName()).key)
+        except MmfuseError:
+            return False
+
     def _fit(self, spec: Spec, table: Table | None, split: Split, name: FitName) -> Fit:
         cases = Cases(self._table if table is None else table, spec.card, self._root)
         name = replace(name, run=self.folder.name)
