@@ -122,8 +122,7 @@ def compare(
     if dry_run:
         _dry_run(app, asked, given, out, design, pairs("--with", outside), card)
         return
-    take(app, out)
-    app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
+    _begin(app, out)
     if given.asked:
         _refuse_beside(words, given, outside, card)
         done = compare_tables(app, asked, given, out, design)
@@ -251,6 +250,11 @@ def run(
             named, table, known, root, out, design,
             outside=outside, catalog=app.catalog, device=asked.device, watch=app.watch, workers=workers,
         )  # fmt: skip
+
+
+def _begin(app: App, out: Path) -> None:
+    take(app, out)
+    app.interrupted = f"interrupted; what was fitted is kept in {out}: the same command goes on from there"
 
 
 def _refuse_idle(context: click.Context, words: Sequence[str]) -> None:
