@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
+ROUNDING = 2e-6
+"""Sums this close to one are one, as those of float32 and of six digits are. Probabilities that are brought to a sum of
+one again would differ in their last bits, and what was equal would be no longer."""
+
 UNKNOWN = -1
 """The target of a case whose label cell is empty: it weighs nothing."""
 
@@ -96,12 +100,19 @@ class Labels(Sequence[Label]):
         return np.array([label.weight for label in self._labels], dtype=float)
 
     def log_softmax(self, logits: Floats) -> Floats:
-        """(…, columns) → (…, columns) log-probabilities; NaN stays NaN. A probability of exactly 0 is not lifted."""
+        """(…, columns) → (…, columns) log-probabilities; NaN stays NaN, and a label of -inf alone becomes NaN.
+
+        A probability of exactly 0 (-inf) is not lifted, and what are log-probabilities already stay as they are to the
+        bit: equal ones stay equal, whatever stands beside them.
+        """
         out = np.empty(np.shape(logits), dtype=np.result_type(logits, np.float32))
         for part in self.slices.values():
-            z = np.asarray(logits[..., part], dtype=out.dtype)
-            z = z - np.max(z, axis=-1, keepdims=True)
-            out[..., part] = z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+            given = np.asarray(logits[..., part], dtype=out.dtype)
+            highest = np.max(given, axis=-1, keepdims=True)
+            with np.errstate(invalid="ignore"):  # -inf alone
+                z = given - highest
+            total = np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+            out[..., part] = np.where(np.abs(highest + total) <= ROUNDING, given, z - total)
         return out
 
     def softmax(self, logits: Floats) -> Floats:
@@ -109,10 +120,14 @@ class Labels(Sequence[Label]):
         return np.exp(self.log_softmax(logits))
 
     def normalise(self, weights: Floats) -> Floats:
-        """(…, columns) non-negative → probabilities; a label whose weights are all zero becomes uniform."""
+        """(…, columns) non-negative → probabilities; a label whose weights are all zero becomes uniform.
+
+        What sums to one but for rounding stays as it is.
+        """
         out = np.array(weights, dtype=np.result_type(weights, np.float32))
         for part in self.slices.values():
             total = out[..., part].sum(axis=-1, keepdims=True)
+            total = np.where(np.abs(total - 1) <= ROUNDING, 1, total)
             size = part.stop - part.start
             out[..., part] = np.where(total == 0, 1.0 / size, out[..., part] / np.where(total == 0, 1, total))
         return out

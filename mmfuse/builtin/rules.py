@@ -17,8 +17,9 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 
-FLOOR = -700.0
-"""Log-probabilities below it count as it: a weight of zero times a probability of zero must not become NaN."""
+ZERO = float(np.log(1e-12))
+"""What the logarithm of a probability of exactly 0 counts as in a mean of logarithms: a source that rules a class out
+is not to overrule all others by itself."""
 
 
 def speaking(scores: Floats) -> Bools:
@@ -27,8 +28,24 @@ def speaking(scores: Floats) -> Bools:
 
 
 def filled(scores: Floats, speaks: Bools) -> Floats:
-    """The scores, finite everywhere: 0 where a source abstains, never below FLOOR."""
-    return np.where(speaks[:, None, :, None], np.maximum(scores, FLOOR), 0.0)
+    """The scores, 0 where a source abstains; -inf is a probability of exactly 0."""
+    return np.where(speaks[:, None, :, None], scores, 0.0)
+
+
+def finite(logs: Floats) -> Floats:
+    """(…, classes) log-probabilities of one label, those of exactly 0 as `ZERO`, or as the least of the other classes
+    where that is less still: no class overtakes another.
+    """
+    zero = np.isneginf(logs)
+    if not zero.any():
+        return logs
+    least = np.where(zero, np.inf, logs).min(axis=-1, keepdims=True)
+    return np.where(zero, np.minimum(least, ZERO), logs)
+
+
+def chances(scores: Floats, speaks: Bools) -> Floats:
+    """(sources, cases, columns) the mean over views of the probabilities, 0 where a source abstains."""
+    return np.asarray(np.exp(filled(scores, speaks)).mean(axis=1) * speaks[:, :, None])
 
 
 def shared(weights: Floats, speaks: Bools) -> Floats:
@@ -65,13 +82,20 @@ class MixtureRule(Rule):
         """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities."""
         speaks = speaking(scores)
         shares = by_column(shared(self.weights, speaks), labels)
-        logs = filled(scores, speaks)
         if self.mix == "logits":
-            p = labels.softmax(np.einsum("snc,svnc->vnc", shares, logs)).mean(axis=0)
+            p = labels.softmax(_mixed_logs(filled(scores, speaks), shares, labels)).mean(axis=0)
         else:
-            p = labels.normalise(np.einsum("snc,snc->nc", shares, np.exp(logs).mean(axis=1)))
+            p = labels.normalise(np.einsum("snc,snc->nc", shares, chances(scores, speaks)))
         p[~speaks.any(axis=0)] = np.nan
         return p
+
+
+def _mixed_logs(logs: Floats, shares: Floats, labels: Labels) -> Floats:
+    """(views, cases, columns) mixtures of (sources, views, cases, columns); -inf where all that have a share say so."""
+    tame = np.concatenate([finite(logs[..., part]) for part in labels.slices.values()], axis=-1)
+    mixed = np.einsum("snc,svnc->vnc", shares, tame)
+    ruled_out = (np.isneginf(logs) | (shares == 0)[:, None]).all(axis=0) & (shares > 0).any(axis=0)
+    return np.where(ruled_out, -np.inf, mixed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +109,7 @@ class VoteRule(Rule):
         A mean probability is at most 1 and can reach that only for a class with every vote: more votes always win.
         """
         speaks = speaking(scores)
-        p = np.exp(filled(scores, speaks)).mean(axis=1) * speaks[:, :, None]
+        p = chances(scores, speaks)
         picks = labels.argmax(np.where(speaks[:, :, None], p, np.nan))
         count = speaks.sum(axis=0)[:, None]
         mean = labels.normalise(p.sum(axis=0))
@@ -95,20 +119,20 @@ class VoteRule(Rule):
 
 
 def log_mean(scores: Floats, labels: Labels) -> Floats:
-    """(sources, views, cases, columns) → (cases, columns) logarithm of the mean probability of those who speak; NaN
-    where nobody does.
+    """(sources, views, cases, columns) → (cases, columns) logarithm of the mean probability of those who speak, -inf
+    where it is exactly 0; NaN where nobody speaks.
     """
     speaks = speaking(scores)
     shares = shared(np.ones((len(scores), len(labels))), speaks)
-    p = np.einsum("snc,snc->nc", by_column(shares, labels), np.exp(filled(scores, speaks)).mean(axis=1))
-    out = np.log(np.maximum(p, np.exp(FLOOR)))
+    with np.errstate(divide="ignore"):
+        out = np.log(np.einsum("snc,snc->nc", by_column(shares, labels), chances(scores, speaks)))
     out[~speaks.any(axis=0)] = np.nan
     return out
 
 
 @dataclass(frozen=True, eq=False)
 class TemperatureRule(Rule):
-    """The mean probability, its logarithm divided by a temperature a label."""
+    """The mean probability, its logarithm divided by a temperature a label; what is exactly 0 stays 0."""
 
     temperatures: Floats
     """(labels,)"""
@@ -125,7 +149,8 @@ class TemperatureRule(Rule):
 def fit_temperatures(scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
     """(labels,) temperature in [0.01, 100] with the least log loss of the mean probability; 1 where nothing is known.
 
-    The loss is convex in the inverse temperature: its derivative is bisected.
+    The loss is convex in the inverse temperature: its derivative is bisected. A case whose true class has probability 0
+    has the same loss at every temperature, and does not count.
     Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
     logs = log_mean(scores, labels)
@@ -133,6 +158,7 @@ def fit_temperatures(scores: Floats, targets: Ints, labels: Labels, weight: Floa
     for index, part in enumerate(labels.slices.values()):
         truth = targets[:, index]
         rows = (truth >= 0) & ~np.isnan(logs[:, part]).any(axis=1) & (weight > 0)
+        rows[rows] = np.isfinite(np.take_along_axis(logs[rows, part], truth[rows, None], axis=1)[:, 0])
         if rows.any():
             out[index] = _temperature(logs[rows, part], truth[rows], weight[rows])
     return out
@@ -141,11 +167,12 @@ def fit_temperatures(scores: Floats, targets: Ints, labels: Labels, weight: Floa
 def _temperature(logs: Floats, truth: Ints, weight: Floats) -> float:
     of_truth = np.take_along_axis(logs, truth[:, None], axis=1)[:, 0]
     below, above = np.log(0.01), np.log(100.0)
+    counting = np.where(np.isneginf(logs), 0.0, logs)  # 0 ln 0 is 0
     for _ in range(60):
         middle = (below + above) / 2
         z = logs / np.exp(middle)
         p = np.exp(z - z.max(axis=1, keepdims=True))
-        expected = (p * logs).sum(axis=1) / p.sum(axis=1)
+        expected = (p * counting).sum(axis=1) / p.sum(axis=1)
         if weight @ (expected - of_truth) < 0:
             above = middle
         else:

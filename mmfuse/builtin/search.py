@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmfuse import Labels, SpecError
-from mmfuse.builtin.rules import Bools, Floats, Ints, filled, speaking
+from mmfuse.builtin.rules import Bools, Floats, Ints, filled, finite, speaking
 
 MOST = 1_000_000
 """Candidates beyond which a search is refused."""
@@ -30,7 +30,7 @@ _TINY = float(np.finfo(float).tiny)
 
 
 class Problem(NamedTuple):
-    """What is searched: log-probabilities, finite; who speaks; what is known of the truth."""
+    """What is searched: log-probabilities (-inf: exactly 0); who speaks; what is known of the truth."""
 
     logs: Floats
     """(sources, views, cases, columns), 0 where a source abstains."""
@@ -122,8 +122,7 @@ def _patterns(speaks: Bools) -> Iterator[tuple[Ints, Ints]]:
 
 def _label_hits(weights: Floats, logs: Floats, truth: Ints, worth: Floats, mix: str) -> Floats:
     """(candidates,) worth hit for one label: `logs` (sources, views, n, classes), `weights` (candidates, sources)."""
-    if mix == "probabilities":
-        logs = np.exp(logs).mean(axis=1, keepdims=True)
+    logs = np.exp(logs).mean(axis=1, keepdims=True) if mix == "probabilities" else finite(logs)
     views, classes = logs.shape[1], logs.shape[3]
     others = np.array([[k for k in range(classes) if k != t] for t in range(classes)])[truth]
     behind = np.take_along_axis(logs, others[None, None], axis=3) - np.take_along_axis(
@@ -199,7 +198,7 @@ def least_log_loss(problem: Problem, mix: str, each_label: bool) -> Floats:
         rows = np.flatnonzero(problem.worth[:, index] > 0)
         share = 1.0 if each_label else problem.share[index]
         if len(rows) and share > 0:
-            block = problem.logs[:, :, rows, part]
+            block = problem.logs[:, :, rows, part] if mix == "probabilities" else finite(problem.logs[:, :, rows, part])
             terms[index] = _Term(
                 block, problem.speaks[:, rows], problem.targets[rows, index], share * problem.worth[rows, index]
             )

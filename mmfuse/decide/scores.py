@@ -1,8 +1,8 @@
 """Scores of all sources about all cases, and how stages look at them.
 
-A source is an array (views, cases, columns) of logits or log-probabilities, NaN where it abstains; the softmax over a
-label's columns is the probability. A `ScoreTable` is self-sufficient: every figure works from `scores.npz` alone,
-without images, torch or a spec.
+A source is an array (views, cases, columns) of logits or log-probabilities, NaN where it abstains and -inf where a
+probability is exactly 0; the softmax over a label's columns is the probability, to the bit the one that was stored. A
+`ScoreTable` is self-sufficient: every figure works from `scores.npz` alone, without images, torch or a spec.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from mmfuse.errors import PartError, RunError, nearest
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.summaries import Summarized, counted
 
-SMALLEST = 1e-12
-"""Stages' probabilities are stored as logarithms of at least this, so that a zero does not become an infinite score."""
-
 _ARRAYS = ("ids", "groups", "split", "folds", "targets", "prior")
 
 
 def log_scores(p: Floats) -> Floats:
-    """(cases, columns) probabilities → (1, cases, columns) log-probabilities as a source; NaN stays NaN."""
-    return np.log(np.maximum(p, SMALLEST))[None]
+    """(cases, columns) probabilities → (1, cases, columns) log-probabilities as a source: -inf for 0; NaN stays NaN."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.maximum(p, 0.0))[None]  # a rule's rounding may lie just below zero
 
 
 def mean_of_views(source: Floats, labels: Labels) -> Floats:
@@ -73,7 +71,8 @@ class ScoreTable(Summarized):
     """
 
     sources: Mapping[str, Floats]
-    """{name: (views, n, columns)}: a network's raw logits, a stage's log-probabilities; NaN where it abstains."""
+    """{name: (views, n, columns)}: a network's raw logits, a stage's log-probabilities (-inf: exactly 0); NaN where it
+    abstains."""
     ids: NDArray[np.str_]
     groups: NDArray[np.str_]
     split: NDArray[np.str_]

@@ -33,10 +33,10 @@ class DecisionFusion(Part):
         return False
 
     def fit(self, scores: Floats, targets: Ints, labels: Labels, weight: Floats) -> Rule:
-        """`scores` (sources, views, cases, columns) log-probabilities, NaN where a source abstains; `views` is 1 unless
-        `per_view`. A log-probability differs from a network's logit by a constant per label, view and case, so any
-        linear mixture of logits is a mixture of these up to the softmax. `targets` (cases, labels), -1 unknown;
-        `weight` (cases,).
+        """`scores` (sources, views, cases, columns) log-probabilities, NaN where a source abstains, -inf where a
+        probability is exactly 0; `views` is 1 unless `per_view`. A log-probability differs from a network's logit by a
+        constant per label, view and case, so any linear mixture of logits is a mixture of these up to the softmax.
+        `targets` (cases, labels), -1 unknown; `weight` (cases,).
         """
         raise NotImplementedError
 
@@ -45,8 +45,9 @@ class Rule(Learnt):
     """What `DecisionFusion.fit` returns. A subclass is a frozen dataclass (see `Learnt`)."""
 
     def __call__(self, scores: Floats, labels: Labels) -> Floats:
-        """(sources, views, cases, columns) log-probabilities → (cases, columns) probabilities: within each label they
-        sum to one; sources that abstain (NaN) are left out and the others renormalised; NaN where all abstain.
+        """(sources, views, cases, columns) log-probabilities, -inf for a probability of exactly 0 → (cases, columns)
+        probabilities: within each label they sum to one; sources that abstain (NaN) are left out and the others
+        renormalised; NaN where all abstain. What is answered is kept to the bit, zeros too.
         """
         raise NotImplementedError
 

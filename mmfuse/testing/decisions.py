@@ -94,6 +94,23 @@ def learns_where_nothing_is_known(part: DecisionFusion, given: Given) -> None:
     _sums_to_one(rule(scores, LABELS), "after learning from unknown labels alone")
 
 
+def copes_with_probabilities_of_exactly_zero(part: DecisionFusion, given: Given) -> None:
+    """Votes are such: of forests, of neighbours, of sets. They are -inf as logarithms, also in all sources at once."""
+    scores, targets = _problem_of(part)
+    with np.errstate(divide="ignore"):
+        scores[:, :, ::2] = np.log(LABELS.one_hot(LABELS.argmax(scores[:, :, ::2])))
+    scores[0, :, 1, 0] = -np.inf
+    scores = LABELS.log_softmax(scores)
+    rule = part.fit(scores, targets, LABELS, np.ones(_CASES))
+    p = rule(scores, LABELS)
+    need(
+        not np.isnan(p).any(),
+        f"gives {int(np.isnan(p).sum())} NaN where a log-probability is -inf",
+        "probabilities: 0 times -inf is NaN, so weigh probabilities, or raise -inf to a finite number first",
+    )
+    _sums_to_one(p, "where a log-probability is -inf")
+
+
 def decides_each_case_by_itself(part: DecisionFusion, given: Given) -> None:
     rule, scores = _fitted(part)
     among, alone = rule(scores, LABELS)[:1], rule(scores[:, :, :1], LABELS)
@@ -203,6 +220,7 @@ CHECKS: dict[str, tuple[Any, ...]] = {
         leaves_out_sources_that_abstain,
         learns_where_sources_abstain,
         learns_where_nothing_is_known,
+        copes_with_probabilities_of_exactly_zero,
         decides_each_case_by_itself,
         gives_the_same_scores_after_save_and_load,
         leaves_its_input_alone,

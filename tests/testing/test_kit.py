@@ -84,6 +84,7 @@ BAD = {
     "leaves out sources that abstain": [bad_decisions.Guesses()],
     "learns where sources abstain": [bad_decisions.NeedsAll()],
     "learns where nothing is known": [bad_decisions.NeedsTargets()],
+    "copes with probabilities of exactly zero": [bad_decisions.Logs()],
     "decides each case by itself": [bad_decisions.Crowd()],
     "gives the same scores after save and load": [bad_decisions.Hidden()],
     "leaves its input alone": [bad_decisions.SpoilsScores()],
