@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-ROUNDING = 2e-6
-"""Sums this close to one are one, as those of float32 and of six digits are. Probabilities that are brought to a sum of
-one again would differ in their last bits, and what was equal would be no longer."""
+ROUNDING = 1e-12
+"""Sums this close to one are one. Probabilities that are brought to a sum of one again would differ in their last bits,
+and what was equal would be no longer."""
+
+DIGITS = 2e-6
+"""How far from one stored probabilities may sum, as those of float32 and of six digits do, and still be taken as they
+stand."""
 
 UNKNOWN = -1
 """The target of a case whose label cell is empty: it weighs nothing."""
@@ -100,19 +104,27 @@ class Labels(Sequence[Label]):
         return np.array([label.weight for label in self._labels], dtype=float)
 
     def log_softmax(self, logits: Floats) -> Floats:
-        """(…, columns) → (…, columns) log-probabilities; NaN stays NaN, and a label of -inf alone becomes NaN.
-
-        A probability of exactly 0 (-inf) is not lifted, and what are log-probabilities already stay as they are to the
-        bit: equal ones stay equal, whatever stands beside them.
+        """(…, columns) → (…, columns) log-probabilities; NaN stays NaN, and a label of -inf alone becomes NaN. A
+        probability of exactly 0 is not lifted.
         """
         out = np.empty(np.shape(logits), dtype=np.result_type(logits, np.float32))
         for part in self.slices.values():
-            given = np.asarray(logits[..., part], dtype=out.dtype)
-            highest = np.max(given, axis=-1, keepdims=True)
+            z = np.asarray(logits[..., part], dtype=out.dtype)
             with np.errstate(invalid="ignore"):  # -inf alone
-                z = given - highest
-            total = np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
-            out[..., part] = np.where(np.abs(highest + total) <= ROUNDING, given, z - total)
+                z = z - np.max(z, axis=-1, keepdims=True)
+            out[..., part] = z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+        return out
+
+    def log_probabilities(self, scores: Floats) -> Floats:
+        """(…, columns) logits or log-probabilities → (…, columns) log-probabilities, as `log_softmax`; but what are
+        log-probabilities already stay as they are to the bit, so that equal ones stay equal, whatever stands beside.
+        """
+        out = self.log_softmax(scores)
+        for part in self.slices.values():
+            given = np.asarray(scores[..., part], dtype=out.dtype)
+            with np.errstate(over="ignore"):
+                are = np.abs(np.exp(given).sum(axis=-1, keepdims=True) - 1) <= DIGITS
+            out[..., part] = np.where(are, given, out[..., part])
         return out
 
     def softmax(self, logits: Floats) -> Floats:

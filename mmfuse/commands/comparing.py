@@ -21,7 +21,7 @@ from mmfuse.commands.given import (
     was_given,
 )
 from mmfuse.commands.keeping import take
-from mmfuse.commands.standing import show_study, write_tables
+from mmfuse.commands.standing import HEADLINES, show_study, write_tables
 from mmfuse.commands.transferring import (
     TRANSFER,
     Asked,
@@ -180,7 +180,8 @@ def _one_table(
     judgement = mmfuse.judge(study, catalog=app.catalog)
     show_study(app.screen, study, judgement)
     write_tables(out, judgement)
-    app.screen.text(f"\n{out}: study.json, comparison.csv, differences.csv; again: mmfuse compare --out {out} --show")
+    files = ["study.json", "comparison.csv", "differences.csv", *([HEADLINES] if judgement.headlines else [])]
+    app.screen.text(f"\n{out}: {', '.join(files)}; again: mmfuse compare --out {out} --show")
     return not study.failed
 
 

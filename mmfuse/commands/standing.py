@@ -21,6 +21,8 @@ SHOWN = {
 
 MEANT = "mean over labels"
 
+HEADLINES = "headlines.csv"
+
 
 def show_study(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) -> None:
     """A table of figures for each label, the differences of the family, and those that are exploratory."""
@@ -34,6 +36,7 @@ def show_study(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) ->
     screen.text(f"reference: {study.reference}")
     for label in dict.fromkeys(line.label for line in judged.lines):
         _show_figures(screen, judged, label)
+    show_headlines(screen, study, judged)
     family = [contest for contest in judged.contests if contest.in_family]
     if family:
         screen.heading(f"differences in {judged.metric}: the {len(family)} comparisons named beforehand, p after Holm")
@@ -43,6 +46,14 @@ def show_study(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) ->
         screen.heading(f"exploratory: differences in {judged.metric} that nobody named beforehand")
         _show_contests(screen, rest)
     _show_sentences(screen, study, judged)
+
+
+def show_headlines(screen: Screen, study: mmfuse.Study, judged: mmfuse.Judgement) -> None:
+    """Whether fusion helps: the reference overall and on each label, other variants overall."""
+    told = [one.sentence for one in judged.headlines if not one.label or one.name == study.reference]
+    if told:
+        screen.heading("does fusion help? against every single modality, p after Holm")
+        screen.text("\n".join(told))
 
 
 def _show_figures(screen: Screen, judged: mmfuse.Judgement, label: str) -> None:
@@ -126,7 +137,9 @@ def held_out(study: mmfuse.Study) -> mmfuse.ScoreTable:
 
 
 def write_tables(folder: Path, judged: mmfuse.Judgement) -> None:
-    """`comparison.csv`: a line a speaker and label; `differences.csv`: a line a contest."""
+    """`comparison.csv`: a line a speaker and label; `differences.csv`: a line a contest; `headlines.csv`: a line a
+    variant and label, where there are single modalities.
+    """
     metrics = list(dict.fromkeys(name for line in judged.lines for name in line.figures))
     figures: dict[str, list[object]] = {
         "name": [line.name for line in judged.lines],
@@ -160,6 +173,19 @@ def write_tables(folder: Path, judged: mmfuse.Judgement) -> None:
         }
     )
     export(differences, folder / "differences.csv")
+    headlines = folder / HEADLINES
+    headlines.unlink(missing_ok=True)
+    if judged.headlines:
+        told = mmfuse.Table.of(
+            {
+                "name": [one.name for one in judged.headlines],
+                "label": [one.label or MEANT for one in judged.headlines],
+                "verdict": [one.word for one in judged.headlines],
+                "p_holm": [_number(one.p_holm) for one in judged.headlines],
+                "sentence": [one.sentence for one in judged.headlines],
+            }
+        )
+        export(told, headlines)
 
 
 def _number(value: float | None) -> str | None:

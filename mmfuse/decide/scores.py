@@ -36,7 +36,7 @@ def mean_of_views(source: Floats, labels: Labels) -> Floats:
     """(views, cases, columns) scores → (cases, columns): the mean over views of the probabilities."""
     mean = room(source.shape[1:], float)
     for part in in_chunks(len(mean)):
-        mean[part] = labels.softmax(np.asarray(source[:, part], dtype=float)).mean(axis=0)
+        mean[part] = np.exp(labels.log_probabilities(np.asarray(source[:, part], dtype=float))).mean(axis=0)
     return mean
 
 
@@ -59,7 +59,7 @@ def stack(sources: Mapping[str, Floats], names: Sequence[str], labels: Labels, p
             f"1 or {views}, as the others",
             f"read {list(names)} apart",
         )
-    logs = [labels.log_softmax(np.asarray(sources[name], dtype=float)) for name in names]
+    logs = [labels.log_probabilities(np.asarray(sources[name], dtype=float)) for name in names]
     return np.stack([np.broadcast_to(log, (views, *log.shape[1:])) for log in logs])
 
 

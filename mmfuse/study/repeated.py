@@ -212,7 +212,8 @@ def _spread(given: Repeated) -> tuple[float, float, float]:
     """
     scale, own, left_out = given.scale, given.own, given.left_out
     of_seeds = _between(own, left_out)
-    if own.min() > scale.least and own.max() < scale.most:  # a seed at the end of the range is infinitely far there
+    every = np.append(left_out, own)
+    if every.min() > scale.least and every.max() < scale.most:  # the ends of the range are infinitely far
         own, left_out = scale.forward(own), scale.forward(left_out)
     seeds = len(own)
     of_groups = standard_error(left_out.mean(axis=0)) ** 2

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.metrics import counted
+from mmfuse.metrics import MEASURES, Wanted, asked, counted
 from mmfuse.study.intervals import Interval
 from mmfuse.study.judging import Judgement, Line
 from mmfuse.study.paired import Difference
@@ -53,22 +53,21 @@ def shifts(transfer: Transfer, judged: Mapping[Crossing, Judgement]) -> list[Shi
         if home is None or away == home:
             continue
         own = {(line.name, line.label): line for line in judged[home].lines}
-        ideal = next((contest.difference.ideal for contest in judged[away].contests), math.inf)
         for line in judged[away].lines:
             beside = own.get((line.name, line.label))
             if beside is not None:
-                found.append(_shift((home, away), (beside, line), judged[away], ideal))
+                found.append(_shift((home, away), (beside, line), judged[away]))
     return found
 
 
-def _shift(pairs: tuple[Crossing, Crossing], lines: tuple[Line, Line], judged: Judgement, ideal: float) -> Shift:
+def _shift(pairs: tuple[Crossing, Crossing], lines: tuple[Line, Line], judged: Judgement) -> Shift:
     metric, (here, there) = judged.metric, lines
     values = here.figures.get(metric, math.nan), there.figures.get(metric, math.nan)
     if here.interval is None or there.interval is None:
         gap = Difference(values[1] - values[0], math.nan, math.nan, 0, metric=metric, note="no interval of either")
     else:
         gap = unpaired_difference(there.interval, here.interval, metric)
-    gap = replace(gap, ideal=ideal)
+    gap = replace(gap, ideal=judged.ideal)
     found = verdict(gap, judged.delta)
     word = _SAID.get(found.word, found.word if found.word == UNCLEAR else f"no difference larger than {judged.delta:g}")
     return Shift(here.name, here.role, here.label, *pairs, *values, gap, word)
@@ -87,18 +86,22 @@ def counted_apart(home: ScoreTable, away: ScoreTable) -> str:
     return f"macro averages count {' and '.join(told)}" if told else ""
 
 
-def unpaired_difference(one: Interval, other: Interval, metric: str) -> Difference:
+def unpaired_difference(one: Interval, other: Interval, metric: Wanted) -> Difference:
     """Figure `one` less `other` of two sets of cases that share none, with a 95 % interval made of theirs.
+
+    A plugin's metric is given as itself: its name alone does not say whether larger is better.
 
     The distances of the figures to the ends of their intervals add up in squares (Newcombe, Stat. Med. 17, 1998; Zou &
     Donner, Stat. Med. 27, 2008: MOVER). No interval where either has none.
     """
+    known = None if isinstance(metric, str) and metric not in MEASURES else asked(metric)
+    name, ideal = (str(metric), math.inf) if known is None else (known.name, known.figure.ideal)
     value = one.value - other.value
     groups, cases = one.groups + other.groups, one.cases + other.cases
     covers = f"the choice of {one.groups} and {other.groups} groups of cases; not of training cases"
     if np.isnan([one.low, other.low]).any():
         note = next(each.note for each in (one, other) if math.isnan(each.low))
-        return Difference(value, math.nan, math.nan, groups, metric=metric, cases=cases, covers=covers, note=note)
+        return Difference(value, math.nan, math.nan, groups, math.nan, "none", name, cases, covers, note, ideal)
     low = value - math.hypot(one.value - one.low, other.high - other.value)
     high = value + math.hypot(one.high - one.value, other.value - other.low)
-    return Difference(value, low, high, groups, method="mover", metric=metric, cases=cases, covers=covers)
+    return Difference(value, low, high, groups, math.nan, "mover", name, cases, covers, ideal=ideal)

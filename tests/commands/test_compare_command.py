@@ -43,6 +43,12 @@ def test_two_plans_become_a_study(larger, mmfuse):
     assert {row["label"] for row in figures} == {"mean over labels", "answer", "grade"}
     assert {row["family"] for row in differences} == {"beforehand", "exploratory"}
     assert all(row["p_holm"] == "" for row in differences if row["family"] == "exploratory")
+    headlines = rows_of(larger / "study/headlines.csv")
+    assert {row["label"] for row in headlines} == {"mean over labels", "answer", "grade"}
+    told = result.stdout.split("does fusion help? against every single modality")[1].split("differences in")[0]
+    for row in headlines:  # of the reference on each label, of the others as a mean over labels
+        shown = row["name"] == "plan (fusion=concat)" or row["label"] == "mean over labels"
+        assert (row["sentence"] in told) == shown
     shown = mmfuse("compare", "--out", "study", "--show")
     assert shown.stdout.split("\n\nstudy:")[0].strip() in result.stdout.strip()
 

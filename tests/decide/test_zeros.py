@@ -73,12 +73,17 @@ def test_what_sums_to_one_but_for_rounding_stays_as_it_is():
     assert (p.sum(axis=1) != 1).any()
     np.testing.assert_array_equal(THREE.normalise(p), p)
     logs = np.log(p)
-    np.testing.assert_array_equal(THREE.log_softmax(logs), logs)
+    np.testing.assert_array_equal(THREE.log_probabilities(logs), logs)
     with np.errstate(divide="ignore"):
         zeros = np.log([[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
-    np.testing.assert_array_equal(THREE.log_softmax(zeros), zeros)
-    np.testing.assert_array_equal(THREE.log_softmax(zeros + 7), THREE.log_softmax(zeros - 3))
-    assert np.isnan(THREE.softmax(np.full((1, 3), -np.inf))).all()
+    np.testing.assert_array_equal(THREE.log_probabilities(zeros), zeros)
+    for shift in (7, -3):  # logits
+        found = THREE.log_probabilities(zeros + shift)
+        np.testing.assert_array_equal(found, THREE.log_softmax(zeros + shift))
+        np.testing.assert_allclose(np.exp(found), np.exp(zeros))
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        assert np.isnan(THREE.log_probabilities(np.full((1, 3), -np.inf))).all()
+        assert THREE.log_probabilities(np.array([[1e4, 0.0, 0.0]]))[0, 0] == 0
 
 
 class Forest(SecondStage):

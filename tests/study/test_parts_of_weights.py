@@ -18,7 +18,7 @@ from mmfuse import (
     over_seeds,
     paired_difference,
 )
-from mmfuse.study import judging, resampling
+from mmfuse.study import optimism, resampling
 from mmfuse.study.resampling import drawn_again, leaving_out
 from tests.study.tables import noisy
 
@@ -95,7 +95,7 @@ def test_the_memory_of_resampling_is_flat():
 
 def test_the_best_of_several_is_reckoned_in_flat_memory(monkeypatch):
     table = dataclasses.replace(noisy(10_000), groups=np.arange(10_000).astype(str))
-    monkeypatch.setattr(judging, "OPTIMISM", 150)
-    few = peak_of(0, lambda _: judging._best_of([table], ["s0", "s1"], "accuracy"))
-    monkeypatch.setattr(judging, "OPTIMISM", 1000)
-    assert peak_of(0, lambda _: judging._best_of([table], ["s0", "s1"], "accuracy")) < 1.2 * few + 2
+    monkeypatch.setattr(optimism, "OPTIMISM", 150)
+    few = peak_of(0, lambda _: optimism.best_of_several([table], ["s0", "s1"], "accuracy"))
+    monkeypatch.setattr(optimism, "OPTIMISM", 1000)
+    assert peak_of(0, lambda _: optimism.best_of_several([table], ["s0", "s1"], "accuracy")) < 1.2 * few + 2

@@ -3,13 +3,34 @@ their level in a simulation.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tables import binary, noisy
 
-from mmfuse import Crossing, Interval, Judgement, Line, Transfer, counted_apart, interval, shifts, unpaired_difference
+from mmfuse import (
+    Crossing,
+    Interval,
+    Judgement,
+    Line,
+    Metric,
+    Transfer,
+    counted_apart,
+    interval,
+    shifts,
+    unpaired_difference,
+    verdict,
+)
 from mmfuse.study.shift import BETTER, WORSE
+
+
+class Misses(Metric):
+    """Smaller is better."""
+
+    @property
+    def larger_is_better(self):
+        return False
 
 
 def made(value, low, high, groups=50):
@@ -76,6 +97,24 @@ def test_the_word_is_that_of_the_metric_s_direction(tmp_path, metric, there, wor
     plan, people = shifts(Transfer(tmp_path, [HOME, AWAY]), both)
     assert (plan.here, plan.there, plan.word) == (0.7, there, word)
     assert math.isnan(people.difference.low)
+
+
+@pytest.mark.parametrize(("there", "word"), [(0.5, BETTER), (0.95, WORSE)])
+def test_a_plugin_s_metric_says_which_direction_is_better_without_any_comparison(tmp_path, there, word):
+    """One plan, no baseline: there is no contest to ask."""
+    both = {
+        HOME: replace(judged("misses", 0.7, 0.66, 0.74), ideal=-math.inf),
+        AWAY: replace(judged("misses", there, there - 0.04, there + 0.04), ideal=-math.inf),
+    }
+    assert shifts(Transfer(tmp_path, [HOME, AWAY]), both)[0].word == word
+
+
+def test_a_difference_of_a_plugin_s_metric_knows_its_direction():
+    gap = unpaired_difference(made(0.9, 0.88, 0.92), made(0.5, 0.48, 0.52), Misses())
+    assert (gap.metric, gap.ideal) == ("misses", -math.inf)
+    assert verdict(gap).word == "hurts"
+    none = Interval(0.9, math.nan, math.nan, "none", 5, 5, "", "only 5 cases")
+    assert unpaired_difference(none, made(0.5, 0.48, 0.52), Misses()).ideal == -math.inf
 
 
 def test_what_has_no_test_cases_of_its_own_has_no_shift(tmp_path):
