@@ -200,13 +200,10 @@ def _show_differences(app: App, result: mmfuse.Transfer, judged: Mapping[mmfuse.
     if rows:
         app.screen.heading("differences on the same cases; p after Holm, within each pair of tables")
         app.screen.table(["", "", "minus", "is", "95 %", "p", "verdict"], rows)
-
-    told = [
-        f"{pair.title}: {each.sentence}" for pair, one in judged.items() for each in one.headlines if not each.label
-    ]
-    if told:
+    heads = [(pair.title, each.sentence) for pair, one in judged.items() for each in one.headlines if not each.label]
+    if heads:
         app.screen.heading("does fusion help? against every single modality, within each pair of tables")
-        app.screen.text("\n".join(told))
+        app.screen.text("\n".join(f"{title}: {sentence}" for title, sentence in heads))
 
 
 def _show_shifts(app: App, shifts: Sequence[mmfuse.Shift]) -> None:
