@@ -20,7 +20,7 @@ from mmfuse.data.inputs import column_faults, reading_faults
 from mmfuse.data.readers import flags_of
 from mmfuse.data.splits import checked_split
 from mmfuse.decide.scores import ScoreTable
-from mmfuse.decide.stages import FittedDecisions, fit_decisions
+from mmfuse.decide.stages import FittedDecisions, fit_decisions, reused
 from mmfuse.errors import SpecError, TableError
 from mmfuse.events import Event, Notice, StepEnded, StepStarted, Watch, launched, silent
 from mmfuse.labels import Floats, Ints, Labels
@@ -72,7 +72,7 @@ class Pipeline(StoredAsFolder, Summarized):
         """From when on a case is called positive, by source and label, where the plan asks for it."""
         self.seen: dict[str, NDArray[Any]] = {}
         self.remarks: tuple[str, ...] = ()
-        """What a reader of its figures should know of the weights that it started from."""
+        """What a reader of its figures should know: of the weights that it started from, of `valid` that is reused."""
 
     def summary(self) -> dict[str, str]:
         """Return what it is made of and whether it is fitted."""
@@ -122,6 +122,7 @@ class Pipeline(StoredAsFolder, Summarized):
         table = _table(sources, cases, split, folds)
         features = StageFeatures(self.spec, self.wiring, cases, self.network, split=split)
         self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
+        self.remarks += reused(self.wiring, bool((split == "valid").any()))
         if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
         self.points = _operating_points(self.spec, self.scores, self.watch)

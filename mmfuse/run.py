@@ -92,7 +92,9 @@ class Run(Summarized):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader of its figures should know of the weights that it started from (transductive …)."""
+        """What a reader of its figures should know: of the weights that it started from (transductive …), of `valid`
+        that a decision reuses.
+        """
         told = (self.folder / "environment.json").is_file()  # figures need the scores alone
         return tuple(self.environment.get("remarks", ())) if told else ()
 

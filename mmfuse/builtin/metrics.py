@@ -35,14 +35,14 @@ class Accuracy(Metric):
 
 
 class BalancedAccuracy(Metric):
-    """Mean recall over the classes that occur."""
+    """Mean recall over the classes that occur; undefined where only one does."""
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         return MEASURES["balanced-accuracy"].score(p, targets, labels, weight)
 
 
 class MacroF1(Metric):
-    """Mean F1 over the classes that occur or are answered."""
+    """Mean F1 over the classes that occur or are answered; undefined where only one occurs."""
 
     def score(self, p: Floats, targets: Ints, labels: Labels, weight: Floats) -> Floats:
         return MEASURES["macro-f1"].score(p, targets, labels, weight)

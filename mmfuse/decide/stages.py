@@ -113,7 +113,7 @@ def fit_decision(
     given = learning(table, split, usable, derive(spec.plan.seed, name, "folds"))
     if not len(given.cases):
         raise SpecError(*_nothing(split, wired))
-    if split == "valid" and wired.line.learn == "valid-reused":
+    if _reuses(wired, split == "valid"):
         watch(Notice(_REUSED.format(name=name), "warning"))
         given = Learning(given.cases, np.full(len(table), OUTSIDE))
 
@@ -125,6 +125,15 @@ def fit_decision(
 
     speaker, p = speak_honestly(learn, table, features, given, name, watch)
     return speaker, log_scores(p)
+
+
+def reused(wiring: Wiring, has_valid: bool) -> tuple[str, ...]:
+    """Return a sentence for each decision that speaks about the very cases of `valid` that it learns on."""
+    return tuple(_REUSED.format(name=wired.name) for wired in wiring.decisions if _reuses(wired, has_valid))
+
+
+def _reuses(wired: WiredDecision, has_valid: bool) -> bool:
+    return wired.line.learn == "valid-reused" and wired.learns_on(has_valid) == "valid"
 
 
 def _spoken_about(table: ScoreTable, reads: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -41,23 +41,28 @@ def accuracy(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = N
 
 
 def balanced_accuracy(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
-    """Mean recall over the classes that occur (in each replicate)."""
+    """Mean recall over the classes that occur (in each replicate); NaN where only one does."""
 
     def figure(given: Answered) -> Floats:
         hits, of_class, _ = _confusion(given)
-        return mean(ratio(hits, of_class))
+        return _of_classes(mean(ratio(hits, of_class)), of_class)
 
     return by_label(p, targets, labels, weight, figure)
 
 
 def macro_f1(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
-    """Mean F1 over the classes that occur or are answered (in each replicate)."""
+    """Mean F1 over the classes that occur or are answered (in each replicate); NaN where only one occurs."""
 
     def figure(given: Answered) -> Floats:
         hits, of_class, picked = _confusion(given)
-        return mean(ratio(2 * hits, of_class + picked))
+        return _of_classes(mean(ratio(2 * hits, of_class + picked)), of_class)
 
     return by_label(p, targets, labels, weight, figure)
+
+
+def _of_classes(figure: Floats, of_class: Floats) -> Floats:
+    """A mean over classes says nothing of how they are told apart where there is one: (replicates,), NaN there."""
+    return np.where((of_class > 0).sum(axis=1) > 1, figure, np.nan)
 
 
 # ── the positive class against the rest ─────────────────────────────────────────────────────────────────────────────
@@ -124,18 +129,22 @@ def hamming(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = No
     return ratio(weights @ wrong.sum(axis=1).astype(float), weights @ known.sum(axis=1).astype(float))[:, None]
 
 
-def _positives(p: Floats, targets: Ints, labels: Labels, weight: Floats | None) -> tuple[Floats, Floats]:
-    """(replicates, labels) twice the hits on the positive class; cases that are or were called positive, added."""
+def _positives(p: Floats, targets: Ints, labels: Labels, weight: Floats | None) -> tuple[Floats, Floats, Floats]:
+    """(replicates, labels) twice the hits on the positive class; cases that are or were called positive, added; cases
+    that are positive.
+    """
     weights, known = weights_of(len(p), weight), known_and_spoken(p, targets, labels)
     index = np.array([label.classes.index(label.positive) for label in labels])
     truth, called = known & (targets == index), known & (labels.argmax(p) == index)
-    return 2 * (weights @ (truth & called).astype(float)), weights @ (truth.astype(float) + called)
+    positive = weights @ truth.astype(float)
+    return 2 * (weights @ (truth & called).astype(float)), positive + weights @ called.astype(float), positive
 
 
 def micro_f1(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
-    """F1 of the positive classes, hits and misses of all labels added up: (replicates, 1)."""
-    hits, either = _positives(p, targets, labels, weight)
-    return ratio(hits.sum(axis=1), either.sum(axis=1))[:, None]
+    """F1 of the positive classes, hits and misses of all labels added up: (replicates, 1); NaN without any positive."""
+    hits, either, positive = _positives(p, targets, labels, weight)
+    f1 = ratio(hits.sum(axis=1), either.sum(axis=1))
+    return np.where(positive.sum(axis=1) > 0, f1, np.nan)[:, None]
 
 
 def positive_macro_f1(p: Floats, targets: Ints, labels: Labels, weight: Floats | None = None) -> Floats:
@@ -143,6 +152,6 @@ def positive_macro_f1(p: Floats, targets: Ints, labels: Labels, weight: Floats |
 
     A label with fewer than 10 positive or 10 negative cases is left out.
     """
-    hits, either = _positives(p, targets, labels, weight)
+    hits, either, _ = _positives(p, targets, labels, weight)
     enough = counted(p, targets, labels)[[positive_column(labels, label) for label in labels]]
     return mean(np.where(enough, ratio(hits, either), np.nan))[:, None]

@@ -97,7 +97,7 @@ class Nearest(SecondStage):
     """Five votes."""
 
     def estimator(self, seed):
-        return KNeighborsClassifier(5)
+        return KNeighborsClassifier(5, algorithm="brute")
 
 
 @pytest.mark.parametrize("part", [Forest(), Nearest()], ids=lambda part: part.name)

@@ -92,3 +92,21 @@ def test_they_suit_several_labels_of_two_classes_alone():
     for name, measure in MEASURES.items():
         assert measure.suits(BINARY)
         assert measure.suits(LABELS) == (name not in REFERENCE)
+
+
+@pytest.mark.parametrize("name", ["balanced-accuracy", "macro-f1"])
+def test_one_class_alone_is_undefined_for_what_means_over_classes(name):
+    p, targets, _ = problem(1, LABELS, known=1.0)
+    targets[:, 1] = 1
+    weight = np.ones((2, len(p)))
+    weight[1, targets[:, 0] != 2] = 0  # in the second replicate the first label has one class as well
+    found = MEASURES[name].score(p, targets, LABELS, weight)
+    assert np.isfinite(found[0, 0])
+    assert np.isnan([found[0, 1], found[1, 0], found[1, 1]]).all()
+    assert np.isfinite(MEASURES["accuracy"].score(p, targets, LABELS, weight)).all()
+
+
+def test_without_a_positive_case_of_any_label_there_is_no_micro_f1():
+    p, _, _ = problem(1, BINARY, known=1.0)
+    negative = np.array([1 - label.classes.index(label.positive) for label in BINARY])
+    assert np.isnan(MEASURES["micro-f1"].score(p, np.tile(negative, (len(p), 1)), BINARY, None)).all()
