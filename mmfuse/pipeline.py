@@ -5,7 +5,7 @@ and in the rooms that it calls (law 2), never by the user.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -103,7 +103,7 @@ class Pipeline(StoredAsFolder, Summarized):
         column_faults(cases, self.wiring.inputs, self.watch).raise_as(TableError)
         before = len(self.events)
         self.seen = refuse_seen(self.spec, self.wiring, cases, split, self.watch)
-        self.remarks = tuple(told.text for _, told in self.events[before:] if isinstance(told, Notice))
+        self.remarks = (*_notices(self.events[before:]), *reused(self.wiring, "valid" in split))
         plan, needed = self.spec.plan, _needs_folds(self, split)
         folds = training_folds(cases, split, plan.training.folds, derive(plan.seed, "folds"), needed)
         sources: dict[str, Floats] = {}
@@ -122,7 +122,6 @@ class Pipeline(StoredAsFolder, Summarized):
         table = _table(sources, cases, split, folds)
         features = StageFeatures(self.spec, self.wiring, cases, self.network, split=split)
         self.decisions, self.scores = fit_decisions(self.spec, self.wiring, table, features, watch=self.watch)
-        self.remarks += reused(self.wiring, bool((split == "valid").any()))
         if self.wiring.decisions:
             self.watch(StepEnded("decisions", time.perf_counter() - began))
         self.points = _operating_points(self.spec, self.scores, self.watch)
@@ -267,6 +266,10 @@ def _classes(labels: Labels, p: Floats) -> dict[str, NDArray[Any]]:
     picks = labels.argmax(p)
     classes = [np.array([*label.classes, None], dtype=object) for label in labels]
     return {label.name: classes[i][picks[:, i]] for i, label in enumerate(labels)}
+
+
+def _notices(events: Sequence[tuple[float, Event]]) -> tuple[str, ...]:
+    return tuple(told.text for _, told in events if isinstance(told, Notice))
 
 
 def _operating_points(spec: Spec, scores: ScoreTable, watch: Watch) -> OperatingPoints:
