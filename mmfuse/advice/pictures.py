@@ -85,10 +85,11 @@ def _looked_at(
     def look(path: Path) -> tuple[Fault | bool, tuple[_Remark, ...]]:
         try:
             pixels, present = read_some(name, reader, rows, np.array([first[path]]))
+            with attributed(reader, "`remarks`", f"modality {name}"):
+                remarks = reader.remarks(path)
         except (TableError, PartError) as error:
             return error.faults[0], ()
-        blank = bool(modality.is_image and present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT)
-        return blank, reader.remarks(path)
+        return bool(modality.is_image and present.any() and np.ptp(pixels.astype(np.float32)) <= FLAT), remarks
 
     faults, blank, odd = {}, set(), defaultdict(set)
     for path, (told, remarks) in zip(first, in_threads(look, first), strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from mmfuse import Card, Cases, CasesSection, Notice, Table, TableError, audit
+from mmfuse import Card, Cases, CasesSection, Notice, PartError, Table, TableError, audit
 from mmfuse.builtin.decoding import UnreadableError, decode, remarks
 from mmfuse.builtin.modalities import Image
 from mmfuse.builtin.readers.image import ImageReader
@@ -196,6 +196,16 @@ def test_the_audit_and_reading_say_so(tmp_path):
         for text in told
     )
     assert any("photo: 2 new files hold several pages" in text for text in told)
+
+
+def test_a_reader_that_fails_over_its_remarks_is_named(tmp_path, monkeypatch):
+    Pillow.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    cases = images(tmp_path, ["a.png"])
+    monkeypatch.setattr(ImageReader, "remarks", lambda self, path: 1 / 0)
+    told = [f.text for f in audit(cases, np.array(["train"])) if f.level == "error"]
+    assert any("remarks" in text and "ZeroDivisionError" in text for text in told)
+    with pytest.raises(PartError, match="remarks"):
+        read_inputs({"photo": cases.card.modalities["photo"].fit(cases.rows())}, cases)
 
 
 # ── JPEG decoded small ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -173,7 +173,7 @@ def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) 
             cells = table.column(vectors).to_pylist()
             width = max((len(cell) for cell in cells if cell is not None), default=0)
             stored = np.array([[np.nan] * width if cell is None else cell for cell in cells], dtype=np.float64)
-    except (OSError, ArrowException, ValueError, TypeError) as error:
+    except (OSError, ArrowException, ValueError, TypeError, OverflowError) as error:
         raise _unreadable(path, error) from error
     return keys, stored.reshape(len(keys), -1)
 
