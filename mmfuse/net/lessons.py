@@ -150,6 +150,8 @@ class Learner(Lesson):
             found = f"loss and fusion both name a loss {twice}"
             raise PartError(found, "names of their own", "rename one of them", "training.loss")
         losses = {**own, **fusion_losses(outputs, self.network)}
+        if losses and not any(term.requires_grad for term in losses.values()):  # processes go back together
+            losses[min(losses)] = learning_from(losses[min(losses)], self.network)
         if self.network.sharded and losses:  # what lies in parts is used by all processes together, or by none
             whole = [p for p in self.parameters() if p.requires_grad and not in_parts(p)]
             losses[min(losses)] = losses[min(losses)] + nothing_of(whole)

@@ -152,6 +152,23 @@ def test_a_broken_file_is_named(tmp_path):
     assert "cannot be read" in str(caught.value)
 
 
+def test_a_strangers_stage_calls_nothing_when_a_run_is_read(tmp_path):
+    """A file in the place of a stored classifier that would write a marker as soon as it is asked."""
+    import skops.io
+    from sklearn.datasets import dump_svmlight_file
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    spec, wiring, decisions, _, _ = fitted(Logistic())
+    decisions.save(tmp_path / "stages")
+    calls = FunctionTransformer(dump_svmlight_file, kw_args={"y": np.zeros(1), "f": str(tmp_path / "marker")})
+    skops.io.dump(make_pipeline(calls, LogisticRegression()), tmp_path / "stages" / "1-stage" / "label-0.skops")
+    with pytest.raises(RunError, match=r"label-0\.skops.*dump_svmlight_file"):
+        FittedDecisions.load(tmp_path / "stages", spec, wiring)
+    assert not (tmp_path / "marker").exists()
+
+
 def test_same_seed_same_scores():
     first, second = (fitted(Xgboost(trees=5))[3].sources["stage"] for _ in range(2))
     np.testing.assert_array_equal(first, second)
