@@ -41,6 +41,10 @@ _LONGEST = 4000
 """Characters of a line: a cell may hold a hundred thousand."""
 
 
+_MOST = 100
+"""Faults of one message; `faults` holds all."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that is wrong. `where` names file, row and key."""
@@ -69,7 +73,9 @@ class MmfuseError(Exception):
     def __str__(self) -> str:
         if len(self.faults) == 1:
             return str(self.faults[0])
-        return f"{len(self.faults)} faults:\n" + "\n".join(f"{i}. {fault}" for i, fault in enumerate(self.faults, 1))
+        shown = [f"{i}. {fault}" for i, fault in enumerate(self.faults[:_MOST], 1)]
+        more = [f"and {len(self.faults) - _MOST} more"] if len(self.faults) > _MOST else []
+        return "\n".join([f"{len(self.faults)} faults:", *shown, *more])
 
 
 class SpecError(MmfuseError):

@@ -27,6 +27,7 @@ from mmfuse.formats.toml_files import BITS, read_toml
 from mmfuse.formats.trees import DEEPEST, fault_of
 from mmfuse.hooks import hookimpl
 from mmfuse.knobs import Node, Part
+from mmfuse.naming import label_faults
 from mmfuse.spec import Plan, Spec
 
 Source = str | Path | Mapping[str, Any]
@@ -81,6 +82,7 @@ def load_card(card: Source, catalog: Catalog | None = None) -> Card:
     """A card alone. Raises: SpecError with all its faults."""
     faults, raw = Faults(), read(card)
     made = build(Card, raw, "", catalog or Catalog(), faults)
+    faults += [] if faults else label_faults(made)
     _placed(faults, dict.fromkeys(raw, _file(card))).raise_as(SpecError)
     return made  # type: ignore[no-any-return]
 

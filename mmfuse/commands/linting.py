@@ -9,15 +9,30 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import click
+from pydantic import Field
+from typing_extensions import TypedDict
 
 import mmfuse
 from mmfuse.commands.app import App, Command
 
 LABELS, ROUNDING = "labels", "rounding"
 """Words beside figures: how many labels they speak of together, and how far each may lie from the true one."""
+
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Evaluation(TypedDict):
+    """What `evaluate --json` writes, as far as it is looked at."""
+
+    sources: dict[str, dict[str, dict[str, Any]]]
+    trivial: dict[str, dict[str, dict[str, Any]]]
+    together: dict[str, dict[str, _Number | None]]
+    trivial_together: dict[str, dict[str, _Number | None]]
+    counts: dict[str, dict[str, int]]
 
 
 class Reported(NamedTuple):
@@ -91,10 +106,16 @@ def _evaluations(words: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     if len(files) < len(words):
         return []
     for word in files:
-        if Path(word).suffix.lower() != ".csv":
-            told = _json(Path(word))
-            if _is_evaluation(told):
-                found.append((Path(word).name, told))
+        if Path(word).suffix.lower() != ".csv" and _is_evaluation(_json(Path(word))):
+            expected = "an evaluation as `evaluate --json` writes it"
+            told = mmfuse.read_json(Path(word), _Evaluation, expected=expected, error=mmfuse.TableError)
+            lost = {
+                label for of in (told["sources"], told["trivial"]) for by_label in of.values() for label in by_label
+            }
+            if lost - told["counts"].keys():
+                named = sorted(lost - told["counts"].keys())[0]
+                raise mmfuse.TableError(f"has no counts of label '{named}'", expected, where=word)
+            found.append((Path(word).name, dict(told)))
     return found
 
 

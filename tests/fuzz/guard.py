@@ -75,7 +75,7 @@ def _spoken(error):
     if isinstance(error.__cause__, MemoryError):
         return End("memory", text[:500])
     text.encode()
-    return End("refused", text) if len(text) < 20_000 else End("raw", f"a message of {len(text)} signs: {text[:300]}")
+    return End("refused", text) if len(text) < 100_000 else End("raw", f"a message of {len(text)} signs: {text[:300]}")
 
 
 def _standing(folder):

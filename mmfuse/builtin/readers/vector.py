@@ -183,7 +183,7 @@ def _parquet_columns(path: Path) -> tuple[str, ...]:
 
     try:
         return tuple(open_parquet(path).schema_arrow.names)
-    except (OSError, ArrowException) as error:
+    except (OSError, ArrowException, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
