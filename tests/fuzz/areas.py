@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -39,6 +40,35 @@ def plan(world, rng):
 
     if rng.random() < 0.1:
         return lambda: program("check", path, world.folder / "cases.csv")
+    return look
+
+
+def fit(world, rng):
+    """A plan of other numbers and words, carried out; how long it may work is not spoilt."""
+    tree = mutators.spoilt_values(rng, tomllib.loads(world.read("small.toml").decode()))
+    files = (world.folder / "small-cases.toml", world.folder / "cases.csv")
+    work = [(tree.get("training"), "epochs", 2), (tree.get("training"), "folds", 3)]
+    work += [
+        (line, name, 9) for line in tree.get("decisions", {}).values() for name in ("trees", "max_depth", "max_iter")
+    ]
+    for holder, name, most in work:
+        if isinstance(holder, dict) and isinstance(holder.get(name), int | float) and holder[name] > most:
+            holder[name] = most
+
+    def look():
+        spec = mmfuse.load(tree, files[0], catalog=world.catalog)
+        cases = mmfuse.Cases.load(files[1], spec.card)
+        pipeline = mmfuse.Pipeline(spec, catalog=world.catalog, device="cpu").fit(cases)
+        p = pipeline.predict_proba(cases)
+        if np.isinf(p).any() or (np.nan_to_num(p) < 0).any() or (np.nan_to_num(p) > 1 + 1e-6).any():
+            raise WrongError(f"probabilities {p.tolist()}")
+        folder = world.place / "fitted"
+        pipeline.save(folder)
+        again = mmfuse.Pipeline.load(folder, catalog=world.catalog, device="cpu")
+        if not np.array_equal(again.predict_proba(cases), p, equal_nan=True):
+            raise WrongError("a run that is read again answers otherwise")
+        shutil.rmtree(folder)
+
     return look
 
 
@@ -298,6 +328,7 @@ def figures(world, rng):
 
 AREAS = {
     "plan": plan,
+    "fit": fit,
     "sets": sets,
     "card": card,
     "csv": _table("csv", cells.csv_of, False),

@@ -151,6 +151,23 @@ def spoilt_tree(rng, tree):
     return tree
 
 
+def spoilt_values(rng, tree):
+    """A tree with one to three of its numbers or words near or far from what they were, of the same kind."""
+    tree = json.loads(json.dumps(tree))
+    leaves = [(holder, key) for holder, key in _places(tree) if not isinstance(holder[key], dict | list)]
+    numbers = [(holder, key) for holder, key in leaves if not isinstance(holder[key], str)]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        holder, key = rng.choice(numbers if rng.random() < 0.8 else leaves)
+        value = holder[key]
+        if isinstance(value, str):
+            holder[key] = rng.choice([holder[key] for holder, key in leaves if isinstance(holder[key], str)])
+        elif isinstance(value, int) and not isinstance(value, bool):
+            holder[key] = rng.choice((0, 1, 2, 3, 7, value * 2, 10_000, 2**31, 2**62, -1))
+        else:
+            holder[key] = rng.choice((0.0, 1.0, 0.5, value / 10, value * 1e3, 1e30, 1e300, 1e-300, 5e-324, 0.9999))
+    return tree
+
+
 def _near(rng, value):
     """Something like it."""
     if isinstance(value, bool):

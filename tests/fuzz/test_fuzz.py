@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SHARES = {"run": 4, "plan": 2, "card": 2, "image": 2, "scores": 2}
+SHARES = {"fit": 0.5, "run": 4, "plan": 2, "card": 2, "image": 2, "scores": 2}
 """How many inputs of an area come beside one of another."""
-AREAS = ("plan", "sets", "card", "csv", "parquet", "xlsx", "image", "run", "scores", "start", "weights", "outside",
-         "vectors", "study", "figures")  # fmt: skip
+AREAS = ("plan", "fit", "sets", "card", "csv", "parquet", "xlsx", "image", "run", "scores", "start", "weights",
+         "outside", "vectors", "study", "figures")  # fmt: skip
 DEATHS = 5
 """So many processes may die before the search ends."""
 
@@ -76,7 +76,7 @@ def test_a_few_spoilt_inputs_of_every_kind(world):
     assert not broken, in_words(world, broken)
     assert set(ends) == set(AREAS)
     looked = {area: sum(found.values()) for area, found in ends.items()}
-    assert min(looked.values()) >= 10
+    assert min(looked.values()) >= 5
     assert sum(found.get("refused", 0) for found in ends.values()) > 80  # else the inputs were hardly spoilt
     assert sum(found.get("ok", 0) for found in ends.values()) > 20  # or nothing but the first look was tried
 

@@ -83,6 +83,52 @@ use = "simplex"
 reads = ["warm", "svm", "trees"]
 step = 0.25
 """
+SMALL = """\
+seed = 3
+
+[network]
+encoders.meta = { use = "linear", width = 4 }
+fusion = "concat"
+head = { use = "mlp", widths = [4], dropout = 0.1 }
+
+[training]
+epochs = 1
+batch = 16
+lr = 0.01
+weight_decay = 0.01
+folds = 2
+warmup = 0.1
+clip = 1.0
+loss = { use = "focal", gamma = 2.0 }
+
+[decisions.warm]
+use = "temperature"
+reads = ["fused"]
+
+[decisions.svm]
+use = "svm"
+reads = ["warm"]
+C = 1.0
+
+[decisions.trees]
+use = "xgboost"
+reads = ["fused"]
+features = ["meta"]
+trees = 3
+subsample = 0.8
+reg_lambda = 1.0
+
+[decisions.near]
+use = "knn"
+features = ["meta"]
+k = 5
+
+[decisions.final]
+use = "simplex"
+reads = ["warm", "svm", "trees", "near"]
+step = 0.25
+"""
+"""Fitted again and again, without pictures."""
 
 
 def _columns(rng):
@@ -138,6 +184,9 @@ def make(folder):
     _vector_table(folder / "vectors.parquet", columns["id"], vectors)
     (folder / "cases.toml").write_text(CARD)
     (folder / "plan.toml").write_text(PLAN)
+    (folder / "small.toml").write_text(SMALL)
+    card, _, rest = CARD.partition("picture = ")
+    (folder / "small-cases.toml").write_text(card + rest.partition("\n")[2].replace("emb = ", "# "))
     spec = mmfuse.load(folder / "plan.toml", folder / "cases.toml")
     cases = mmfuse.Cases.load(folder / "cases.csv", spec.card)
     pipeline = mmfuse.Pipeline(spec, device="cpu").fit(cases)
