@@ -4,6 +4,7 @@ fails the part, the row and the file are named."""
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,12 @@ def fit_reader(name: str, modality: Modality, rows: Rows) -> Reader:
     """Return what a modality learns from these rows. Raises: PartFailedError where its own code fails."""
     with attributed(modality, "`fit`", f"modalities.{name}"):
         return modality.fit(rows)
+
+
+def load_reader(name: str, modality: Modality, stem: Path) -> Reader:
+    """Return the reader that was stored at `stem`. Raises: RunError if it cannot be read; PartFailedError."""
+    with attributed(modality, "`load`", f"modalities.{name}"):
+        return modality.load(stem)
 
 
 def rows_apart(name: str, reader: Reader, rows: Rows) -> tuple[Rows, Ints | None]:

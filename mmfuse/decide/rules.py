@@ -74,7 +74,9 @@ class FittedRule:
 
         Raises: RunError where it is broken, or belongs to other sources or classes.
         """
-        loaded = cls(name, part, reads, labels, part.rule.load(folder / "rule"))
+        with attributed(part, "`rule.load`", f"decisions.{name}"):
+            rule = part.rule.load(folder / "rule")
+        loaded = cls(name, part, reads, labels, rule)
         blank = log_scores(labels.normalise(np.zeros((1, labels.columns))))
         try:
             p = loaded.speak(dict.fromkeys(reads, blank), None, np.arange(1))

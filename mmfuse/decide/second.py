@@ -212,12 +212,13 @@ class FittedStage:
         files = read_json(order, dict[str, str], expected="the stage's readers", mend="copy the run again")
         refuse_other(stage, answers, filling, files, folder)
         readers = {m: load_reader(m, folder / files[m]) if m in files else None for m in stage.features}
-        estimators = [
-            stage.part.load(_label_file(folder, number, stage.part), stage.label_seed(label))
-            if answers.seen[stage.labels.slices[label.name]].sum() >= 2
-            else None
-            for number, label in enumerate(stage.labels)
-        ]
+        with attributed(stage.part, "`load`", f"decisions.{stage.name}"):
+            estimators = [
+                stage.part.load(_label_file(folder, number, stage.part), stage.label_seed(label))
+                if answers.seen[stage.labels.slices[label.name]].sum() >= 2
+                else None
+                for number, label in enumerate(stage.labels)
+            ]
         loaded = cls(stage, readers, filling, answers, tuple(estimators))
         loaded._refuse_dumb(folder)
         return loaded

@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.data.readers import load_reader
 from mmfuse.data.splits import refuse_torn_groups
 from mmfuse.decide.folding import OUTSIDE, FeatureSource, Learning, Speaker, learning, speak_honestly
 from mmfuse.decide.rules import FittedRule
@@ -161,9 +162,9 @@ def _folder(number: int, name: str) -> str:
 def _load(folder: Path, wired: WiredDecision, spec: Spec) -> Speaker:
     part = wired.line.part
 
-    def load_reader(modality: str, stem: Path) -> Learnt:
-        return spec.card.modalities[modality].load(stem)
+    def reader_of(modality: str, stem: Path) -> Learnt:
+        return load_reader(modality, spec.card.modalities[modality], stem)
 
     if isinstance(part, SecondStage):
-        return FittedStage.load(folder, _stage(wired, part, spec), load_reader)
+        return FittedStage.load(folder, _stage(wired, part, spec), reader_of)
     return FittedRule.load(folder, wired.name, part, wired.reads, spec.card.label_set)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmfuse.data.readers import flags_of
+from mmfuse.data.readers import flags_of, load_reader
 from mmfuse.errors import RunError, SpecError, nearest
 from mmfuse.events import Watch, silent
 from mmfuse.formats.json_files import read_json
@@ -222,7 +222,7 @@ def _load_member(
     folder: Path, name: str, told: StoredNetwork, spec: Spec, wiring: Wiring, device: torch.device
 ) -> Member:
     modalities, expected = spec.card.modalities, sorted(wiring.encoders)
-    readers = {m: modalities[m].load(_reader_stem(folder, name, m)) for m in expected}
+    readers = {m: load_reader(m, modalities[m], _reader_stem(folder, name, m)) for m in expected}
     shapes = {modality: tuple(shape) for modality, shape in told["shapes"].items()}
     own = {m: tuple(reader.shape) for m, reader in readers.items()}
     labels = spec.card.label_set

@@ -223,3 +223,11 @@ def test_flags_are_one_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(TraceReader, "flags", lambda self, rows: ("",))
     with pytest.raises(PartError, match="1 flags for 40 rows"):
         pipeline.flags(cases)
+
+
+def test_a_reader_that_cannot_be_read_again_is_named(tmp_path, monkeypatch):
+    spec, cases = made(tmp_path)
+    Pipeline(spec, catalog=CATALOG).fit(cases).save(tmp_path / "run")
+    monkeypatch.setattr(Trace, "load", lambda self, stem: {}["gone"])
+    with pytest.raises(PartFailedError, match=r"modality 'trace' .* fails in `load`: KeyError"):
+        Pipeline.load(tmp_path / "run", catalog=CATALOG)
