@@ -109,9 +109,8 @@ def _remarks(source: _Source, cases: Cases, split: NDArray[Any], pictures: Pictu
     held_out, learnt = np.flatnonzero(split == "test"), np.flatnonzero((split == "train") | (split == "valid"))
     found, held, own = all_found.at(held_out), pictures.distinct(held_out), pictures.distinct(learnt)
     # whose pictures are known on both sides and differ is somebody else of the same name; then names of groups are, too
-    others = found.by_id & ~found.by_image & np.isin(held_out, pictures.places) & bool(len(seen["images"]))
-    coincide = bool(others.any()) and not found.by_image.any()
-    if (found.by_id & ~others).any() or found.by_image.any() or (found.by_group.any() and not coincide):
+    coincide = bool(found.others.any()) and not found.by_image.any()
+    if (found.by_id & ~found.others).any() or found.by_image.any() or (found.by_group.any() and not coincide):
         raise _seen_before(source, found, int(np.isin(held, seen["images"]).sum()))
     for count, what in ((found.by_id.sum(), "ids"), (found.by_group.sum(), "groups")):
         if count:

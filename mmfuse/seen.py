@@ -50,6 +50,8 @@ class Recognised(NamedTuple):
 
     by_id: NDArray[np.bool_]
     """Its id is, but for upper and lower case and for spaces where no two ids of the table differ in these alone."""
+    others: NDArray[np.bool_]
+    """Its id is, but it has images, as those have that were learnt from, and none of its own is among them."""
     by_image: NDArray[np.bool_]
     """One of its images is, by content."""
     by_group: NDArray[np.bool_]
@@ -62,12 +64,13 @@ class Recognised(NamedTuple):
 
     def at(self, index: NDArray[Any]) -> Recognised:
         """Return that of the cases at `index`."""
-        return Recognised(self.by_id[index], self.by_image[index], self.by_group[index])
+        return Recognised(*(mask[index] for mask in self))
 
     def __str__(self) -> str:
         """Return how many, by what, each once: `3 of 60 cases have ids that this run learnt from`; empty for none."""
         kinds = (
-            ("have ids that this run learnt from", self.by_id),
+            ("have ids that this run learnt from", self.by_id & ~self.others),
+            ("have ids that this run learnt from, and other images", self.others),
             ("have images that this run learnt from, under other ids", self.by_image & ~self.by_id),
             ("are of groups that this run learnt from", self.by_group & ~self.by_id & ~self.by_image),
         )
@@ -77,7 +80,8 @@ class Recognised(NamedTuple):
         """Return what is to be said of each case; empty where it is not recognised."""
         out = np.full(len(self.by_id), "", dtype=object)
         out[self.by_group] = "another case of its group was in training"
-        out[self.by_id | self.by_image] = "was in training"
+        out[self.others] = "a case of this id was in training, with other images"
+        out[(self.by_id & ~self.others) | self.by_image] = "was in training"
         return tuple(out.tolist())
 
 
@@ -176,11 +180,13 @@ def recognise(cases: Cases, seen: Mapping[str, NDArray[Any]], pictures: Pictures
     by_id = _known(cases.ids, "id", seen["ids"]) if len(seen["ids"]) else none
     grouped = _grouped(cases) if len(seen["groups"]) else none
     by_group = grouped & _known(cases.groups, "group", seen["groups"]) if grouped.any() else none
-    by_image = none.copy()
+    by_image, others = none.copy(), none.copy()
     if len(seen["images"]):
         pictures = Pictures.of(cases) if pictures is None else pictures
+        others[pictures.places] = True
         by_image[pictures.places[np.isin(pictures.digests, seen["images"])]] = True
-    return Recognised(by_id, by_image, by_group)
+        others &= by_id & ~by_image
+    return Recognised(by_id, others, by_image, by_group)
 
 
 def _names(words: NDArray[Any], index: NDArray[Any], kind: str) -> NDArray[Any]:

@@ -172,11 +172,13 @@ def test_new_cases_are_known_by_content_id_and_group(run_words, tmp_path):
     (new / "0.png").write_bytes((tmp_path / "2.png").read_bytes())
     rows[1] = rows[1].replace("n1,q1", "  C1 ,q1")  # in another spelling
     rows[2] = rows[2].replace("q2", "P2")
+    rows[3] = rows[3].replace("n3,q3", "C3,q3").replace("3.png", "")  # its id alone can tell
     (new / "cases.csv").write_text("\n".join(["id,patient,scan,bright,split", *rows]) + "\n")
     (new / "cases.toml").write_text(PICTURES)
     expected = (
-        "1 of 8 cases have ids that this run learnt from, 1 of 8 cases have images that this run learnt from, under"
-        " other ids, 1 of 8 cases are of groups that this run learnt from; the figures flatter it"
+        "1 of 8 cases have ids that this run learnt from, 1 of 8 cases have ids that this run learnt from, and other"
+        " images, 1 of 8 cases have images that this run learnt from, under other ids, 1 of 8 cases are of groups that"
+        " this run learnt from; the figures flatter it"
     )
     told = run_words("evaluate", "run", new / "cases.csv", "--json", "figures.json")
     assert expected in " ".join(told.stderr.split())
@@ -184,9 +186,15 @@ def test_new_cases_are_known_by_content_id_and_group(run_words, tmp_path):
     told = run_words("stress", "run", new / "cases.csv", "--on", "all", "--corruption", "absent")
     assert expected in " ".join(told.output.split())
     told = run_words("predict", "run", new / "cases.csv", "--out", "predictions.csv")
-    assert "3 of 8 cases, or others of their groups, were in training" in " ".join(told.stderr.split())
+    assert "4 of 8 cases, or others of the same id or group, were in training" in " ".join(told.stderr.split())
     flags = mmfuse.read_table(tmp_path / "predictions.csv")["flags"].tolist()
-    assert flags == ["was in training", "was in training", "another case of its group was in training", *[None] * 5]
+    assert flags[:3] == [
+        "was in training",
+        "a case of this id was in training, with other images",
+        "another case of its group was in training",
+    ]
+    assert flags[3].startswith("was in training; ")  # and it has nothing
+    assert flags[4:] == [None] * 4
 
 
 def test_copies_across_a_split_are_told_in_stress_of_test(run_words, tmp_path):

@@ -60,7 +60,7 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")
     known = sum("was in training" in (word or "") for word in predictions["flags"])
     if known:
-        text = f"{known} of {len(table)} cases, or others of their groups, were in training, which flatters the answers"
+        text = f"{known} of {len(table)} cases, or others of the same id or group, were in training: flattered"
         app.watch(mmfuse.Notice(text, "warning"))
 
 
