@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mmfuse.advice.vocabulary import missing_among_numbers, names_time
 from mmfuse.card import open_positives
 from mmfuse.data.findings import Finding
@@ -23,6 +25,7 @@ SURVIVAL = (
     "of a survival time make a class, as `event within 2 years`, from time and event, and leave its cell empty for"
     " whoever was followed for less without one"
 )
+_FAR = 1_000_000
 _MOST_CATEGORIES = 50
 """Different words; in a column of more, most of which stand once, they are no categories."""
 
@@ -72,10 +75,12 @@ def _of_label(name: str, line: LabelLine) -> list[Finding]:
 
 
 def _of_input(cases: Cases, modality: str, column: str) -> list[Finding]:
-    counts = _counts(cases, column)
-    if len(counts) > max(_MOST_CATEGORIES, counts.total() / 2) or all_numbers(counts):
+    counts, where = _counts(cases, column), f"{cases.table.source}, column {column}"
+    if counts and all_numbers({*cases.table[column].tolist()} - {None}, cases.table.decimal):
+        return _outliers(cases, column, where)
+    if len(counts) > max(_MOST_CATEGORIES, counts.total() / 2):
         return []
-    findings, where = [], f"{cases.table.source}, column {column}"
+    findings = []
     alike = variants(counts)
     if alike:
         text = f"the same word but for case is several categories of modality '{modality}': {_pairs(alike)}"
@@ -85,6 +90,20 @@ def _of_input(cases: Cases, modality: str, column: str) -> list[Finding]:
         text = f"holds {listed(empty)}, probably missing: a category, unless you list it under `missing` in [cases]"
         findings.append(Finding("info", where, text))
     return findings
+
+
+def _outliers(cases: Cases, column: str, where: str) -> list[Finding]:
+    """Numbers beside which all others are one: a typing error, or a code for missing."""
+    values = cases.table.numbers(column) / 4  # differences of huge numbers stay finite
+    low, middle, high = np.quantile(values[~np.isnan(values)], (0.1, 0.5, 0.9))
+    far = np.flatnonzero(np.abs(values - middle) > _FAR * (high - low)) if high > low else ()
+    if not len(far):
+        return []
+    words = named(f"{cases.table[column][i]} in row {cases.table.rows[i]}" for i in far)
+    text = f"over {_FAR:,} times farther from the middle than most: {words}; scaled, all others are one number"
+    return [
+        Finding("warning", where, text, "mend the cells (a unit, a decimal sign, a code for missing?), or empty them")
+    ]
 
 
 def _of_groups(cases: Cases) -> list[Finding]:

@@ -144,3 +144,22 @@ def test_inputs_that_are_called_like_what_is_known_later():
     assert "column dnn_prob: by its name it was made by a model" in told
     settled = {"modalities": modality, "columns": {name: {"known": "before the diagnosis"} for name in names}}
     assert "by its name" not in "\n".join(said(cases_of(settled, **dict.fromkeys(names, noise)), "warning"))
+
+
+def test_a_number_beside_which_all_others_are_one_is_said():
+    modality = {"modalities": {"meta": {"use": "table", "numeric": ["age"]}}}
+    ages = [str(20 + i) for i in range(N)]
+    assert not any("farther" in text for text in said(cases_of(modality, age=ages), "warning"))
+    (warning,) = [text for text in said(cases_of(modality, age=[*ages[:-1], "1e308"]), "warning") if "farther" in text]
+    assert f"1e308 in row {N + 1}; scaled, all others are one number" in warning
+    same = [str(10**15 + i) for i in range(N)]
+    assert not any("farther" in text for text in said(cases_of(modality, age=same), "warning"))
+    commas = Table.of({"id": range(4), "dx": ["nv", "mel"] * 2, "x": ["1.234", "5", "6", "7"]}, decimal=",")
+    audit(Cases(commas, load_card({"cases": {"id": "id"}, "labels": {"dx": ["nv", "mel"]}})), np.full(4, "train"))
+    numeric = {"modalities": {"meta": {"use": "table", "numeric": ["x"]}}}
+    (fault,) = [
+        one
+        for one in audit(Cases(commas, load_card({"cases": {"id": "id"}, **numeric})), np.full(4, "train"))
+        if one.level == "error"
+    ]
+    assert "no numbers: '1.234'" in fault.text
