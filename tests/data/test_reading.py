@@ -227,3 +227,14 @@ def test_a_long_word_that_recurs_is_held_once(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert read_table(path)["x"].tolist() == [word] * 50_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 2**10
+
+
+@pytest.mark.parametrize("column", [pa.array([], pa.list_(pa.float64())), pa.array([], pa.float64())])
+def test_vectors_of_no_rows_are_refused(tmp_path, column):
+    from mmfuse import Card, Cases, CasesSection
+    from mmfuse.builtin.modalities import Vector
+
+    parquet_of(tmp_path, {"ids": pa.array([], pa.string()), "vectors": column})
+    rows = Cases(Table.of({"id": ["a"]}), Card(cases=CasesSection(id="id")), tmp_path).rows()
+    with pytest.raises(TableError, match="holds no rows"):
+        Vector(file="t.parquet").fit(rows)

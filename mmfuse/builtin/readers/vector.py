@@ -175,6 +175,8 @@ def _from_parquet(path: Path, ids: str, vectors: str, columns: tuple[str, ...]) 
             stored = np.array([[np.nan] * width if cell is None else cell for cell in cells], dtype=np.float64)
     except (OSError, ArrowException, ValueError, TypeError, OverflowError) as error:
         raise _unreadable(path, error) from error
+    if not keys:
+        raise TableError("holds no rows", "a row a case", "save the vectors again", str(path))
     return keys, stored.reshape(len(keys), -1)
 
 
