@@ -117,7 +117,7 @@ def test_each_file_is_opened_once_by_check_of_columns_training_and_prediction(tm
     p = pipeline.predict_proba(cases)
     assert len(OPENED) == 40
     assert not np.isnan(p).any()
-    assert pipeline.flags(cases) == ("",) * 40
+    assert len(pipeline.flags(cases)) == 40
     assert len(OPENED) == 40
 
 
