@@ -210,7 +210,7 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
     cases = {
         "gone.npz": "no such file",
         write_vectors(tmp_path, "npz", ["a"], [[1]]): "none of the 1 cases",
-        "objects.npz": "cannot be read",
+        "objects.npz": "'ids' holds object",
         "cut.npz": "cannot be read",
         "words.npz": "cannot be read",
         "words.parquet": "cannot be read",
