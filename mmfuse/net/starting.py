@@ -81,4 +81,5 @@ def _look(line: EncoderLine, where: str, faults: Faults, module: nn.Module | Non
             run = weights if Path(weights).is_dir() else weights.partition("#")[0]
             network_folder(run, "'none', 'pretrained', a safetensors file, or a run's folder", f"{where}.weights")
     except MmfuseError as error:
-        faults.take_over(error)
+        faults.extend(fault for fault in error.faults if fault not in faults)  # several modalities may have one line
+        faults.cause = faults.cause or error.__cause__
