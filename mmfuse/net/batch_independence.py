@@ -14,8 +14,8 @@ from mmfuse.net.views import IDENTITY
 TOLERANCE = 1e-3
 """Relative to the largest value; kernels for other batch sizes round otherwise by far less."""
 
-CASES = 17
-"""As many are looked at, at most."""
+CASES = 7
+"""As many are looked at, at most: fewer than a batch."""
 
 
 def warn_of_neighbours(network: FusionNetwork, data: NetworkData, index: Index, watch: Watch) -> None:
