@@ -163,6 +163,11 @@ def _validated(
             found, expected = (dict.fromkeys(filter(None, words)) for words in zip(*problems, strict=True))
             faults.add(place, "; or ".join(found), " or ".join(expected))
         return None
+    except Exception as error:  # a part's own check of its knobs, on values that its author did not think of
+        owner = f" of {node.role} '{node.name}'" if issubclass(node, Part) else ""
+        found = f"these values break the check{owner}: {type(error).__name__}: {error}"
+        faults.add(where, found, node.written, "other values; and report it to whoever wrote the part")
+        return None
 
 
 def _path(value: Any, steps: tuple[str | int, ...]) -> list[str]:  # noqa: ANN401

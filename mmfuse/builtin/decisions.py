@@ -30,7 +30,7 @@ class Simplex(DecisionFusion):
     """What is averaged: logits view by view, or probabilities."""
     scope: Literal["global", "label"] = "global"
     """One set of weights for all labels (the mean over labels is searched), or one a label."""
-    step: Annotated[float, Field(gt=0, le=1)] = 0.01
+    step: Annotated[float, Field(ge=1e-6, le=1)] = 0.01
     """Of the lattice, a whole part of 1; the log loss needs none. Of equal candidates the one nearest to equal
     weights wins.
     """

@@ -7,6 +7,7 @@ are taken by who speaks about them, because weights are shared among those (law 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import combinations
 from math import comb
@@ -76,7 +77,8 @@ def search(problem: Problem, mix: str, step: float, each_label: bool) -> Floats:
     sources, parts = len(problem.logs), round(1 / step)
     number = comb(parts + sources - 1, sources - 1)
     if number > MOST:
-        fits = max(n for n in range(1, parts) if n == 1 or comb(n + sources - 1, sources - 1) <= MOST)
+        sizes = range(1, parts)
+        fits = max(1, bisect_right(sizes, MOST, key=lambda n: comb(n + sources - 1, sources - 1)))
         raise SpecError(
             f"a simplex of {sources} sources in steps of {step:g} has {number:,} candidates",
             f"at most {MOST:,}",
