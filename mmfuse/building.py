@@ -165,8 +165,8 @@ def _validated(
         return None
     except Exception as error:  # a part's own check of its knobs, on values that its author did not think of
         owner = f" of {node.role} '{node.name}'" if issubclass(node, Part) else ""
-        found = f"these values break the check{owner}: {type(error).__name__}: {error}"
-        faults.add(where, found, node.written, "other values; and report it to whoever wrote the part")
+        text = f"these values break the check{owner}: {type(error).__name__}: {error}"
+        faults.add(where, text, node.written, "other values; and report it to whoever wrote the part")
         return None
 
 

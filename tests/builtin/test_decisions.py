@@ -289,7 +289,7 @@ def test_faults_of_knobs():
     with pytest.raises(ValidationError, match="1 is no multiple of"):
         Simplex(step=0.03)
     for step in (1e-300, 5e-324, 1e-7):  # whose whole parts are more than any lattice has, or no number at all
-        with pytest.raises(ValidationError, match="greater than or equal to 0.000001"):
+        with pytest.raises(ValidationError, match=r"greater than or equal to 0\.000001"):
             Simplex(step=step)
     with pytest.raises(SpecError, match=r"step = 0\.0056 or more"):
         Simplex(step=1e-6).fit(np.concatenate([scores, scores[:1]]), targets, LABELS, np.ones(40))

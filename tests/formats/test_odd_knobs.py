@@ -10,9 +10,9 @@ from mmfuse import Catalog, SecondStage, SpecError, hookimpl
 class Whole(SecondStage):
     """Its check divides."""
 
-    share: float = 1.0
+    part_of: float = 1.0
 
-    @field_validator("share")
+    @field_validator("part_of")
     @classmethod
     def _whole(cls, share):
         if round(1 / share) < 1:
@@ -28,7 +28,7 @@ class Brings:
 
 @pytest.mark.parametrize(("share", "error"), [(0, "ZeroDivisionError"), (1e-320, "OverflowError")])
 def test_a_check_that_breaks_is_a_fault_of_the_plan(share, error):
-    plan = {"decisions": {"w": {"use": "whole", "features": ["m"], "share": share}, "v": {"use": "whoel"}}}
+    plan = {"decisions": {"w": {"use": "whole", "features": ["m"], "part_of": share}, "v": {"use": "whoel"}}}
     with pytest.raises(SpecError) as caught:
         mmfuse.load_plan(plan, Catalog(Brings(), installed=False))
     told = [fault.found for fault in caught.value.faults]
