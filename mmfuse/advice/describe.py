@@ -23,6 +23,7 @@ from mmfuse.advice.vocabulary import (
 )
 from mmfuse.advice.wording import BINS, SURVIVAL
 from mmfuse.card import OPEN
+from mmfuse.data.encodings import GUESSED
 from mmfuse.data.spelling import variants
 from mmfuse.data.splits import SYNONYMS
 from mmfuse.data.table import Table, as_table
@@ -95,9 +96,11 @@ def _doubts(modalities: dict[str, Any]) -> list[str]:
 
 def _check_given(table: Table, names: Iterable[str]) -> None:
     faults = Faults()
+    guessed = [note for note in table.notes if note.startswith(GUESSED)]
     for name in names:
         if name not in table:
-            faults.add(table.source, f"no column '{name}'", "a column of the table", nearest(name, table.names))
+            mend = "; ".join(filter(None, (nearest(name, table.names), *guessed)))
+            faults.add(table.source, f"no column '{name}'", "a column of the table", mend)
     faults.raise_as(TableError)
 
 

@@ -4,7 +4,7 @@ refused by name, within seconds and little memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +63,44 @@ def refuse_bytes(path: Path, size: int, limit: int) -> None:
 def left_out(empty: list[int]) -> tuple[str, ...]:
     """The note on columns that have neither name nor content, numbered from 1."""
     return (f"columns without name and content are left out: number {named(empty)}",) if empty else ()
+
+
+def without_empty_rows(
+    columns: dict[str, Texts], rows: NDArray[np.int64] | None, is_empty: Callable[[NDArray[np.intp]], NDArray[np.bool_]]
+) -> Read:
+    """Leave out the rows whose cells are all empty, and tell which; `rows` (n,) numbers them, 2, 3, 4 … where None.
+
+    Words for missing are None in `columns` too, so `is_empty` is asked of rows (k,) of None alone which of them are.
+    """
+    size = len(next(iter(columns.values()), ()))
+    absent = np.ones(size, bool)
+    for cells in columns.values():
+        absent &= np.equal(cells, None)  # type: ignore[call-overload]  # of objects it takes any
+        if not absent.any():
+            return Read(columns, (), ".", rows)
+    empty = np.flatnonzero(absent)
+    empty = empty[is_empty(empty)]
+    if not len(empty):
+        return Read(columns, (), ".", rows)
+    numbers = np.arange(2, size + 2, dtype=np.int64) if rows is None else rows
+    kept = {name: np.delete(cells, empty) for name, cells in columns.items()}
+    return Read(kept, empty_rows(numbers[empty].tolist()), ".", np.delete(numbers, empty))
+
+
+def runs(places: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """The start and the length of each run of places (n,) that follow one another."""
+    for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1):
+        if len(run):
+            yield int(run[0]), len(run)
+
+
+def empty_rows(numbers: Sequence[int]) -> tuple[str, ...]:
+    """The note on rows without any content, by their numbers."""
+    if not numbers:
+        return ()
+    several = len(numbers) > 1
+    told = f"{len(numbers):,} rows of empty cells are" if several else "1 row of empty cells is"
+    return (f"{told} left out: row{'s' if several else ''} {named(numbers)}",)
 
 
 @contextmanager

@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mmfuse.data.limits import BYTES, CELL, Read, as_table_error, refuse_bytes, refuse_cell, refuse_size
+from mmfuse.data.limits import (
+    BYTES,
+    CELL,
+    Read,
+    as_table_error,
+    refuse_bytes,
+    refuse_cell,
+    refuse_size,
+    runs,
+    without_empty_rows,
+)
 from mmfuse.data.words import Texts, as_text, check_names, texts
 from mmfuse.data.workers import in_chunks
 from mmfuse.errors import TableError
@@ -19,6 +30,7 @@ from mmfuse.errors import TableError
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray
     from pyarrow import DataType as Kind
+    from pyarrow import Table as ArrowTable
     from pyarrow.parquet import ParquetFile
 
 _MEND = "write it again"
@@ -43,8 +55,19 @@ def read_parquet(path: Path, missing: frozenset[str]) -> Read:
         columns = {
             name: _column(path, name, column, missing) for name, column in zip(names, table.columns, strict=True)
         }
+        kept = without_empty_rows(columns, None, lambda rows: _is_empty(table, rows))
         meta = table.schema.metadata or {}
-        return Read(columns, ("Parquet",), "," if meta.get(b"mmfuse.decimal") == b"," else ".")
+        decimal = "," if meta.get(b"mmfuse.decimal") == b"," else "."
+        return kept._replace(notes=("Parquet", *kept.notes), decimal=decimal)
+
+
+def _is_empty(table: ArrowTable, places: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n,) whether no cell of the rows at `places` (n,) holds anything; a word for missing is something."""
+    empty = np.ones(len(places), bool)
+    for column in table.columns:
+        cells = (value for start, length in runs(places) for value in column.slice(start, length).to_pylist())
+        empty &= np.fromiter((not as_text(value) for value in cells), bool, len(places))
+    return empty
 
 
 def open_parquet(path: str | Path) -> ParquetFile:

@@ -6,12 +6,10 @@ card calls missing. Of Arrow only what does not import pandas is used (not `pyar
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import itertools
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmfuse.data.limits import BYTES, CELL, Read, left_out, refuse_bytes, refuse_cell, refuse_size
+from mmfuse.data.encodings import decoded, doubts
+from mmfuse.data.limits import (
+    BYTES,
+    CELL,
+    Read,
+    left_out,
+    refuse_bytes,
+    refuse_cell,
+    refuse_size,
+    runs,
+    without_empty_rows,
+)
 from mmfuse.data.parquet import read_parquet
 from mmfuse.data.words import Texts, check_names, named, texts
 from mmfuse.data.workers import in_chunks
@@ -30,16 +39,11 @@ if TYPE_CHECKING:
     from pyarrow import ChunkedArray
 
 _SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _STATED = re.compile(r"sep=([,;\t|])(?:\r\n?|\n)")
 """Spreadsheets may state the separator in a first line of its own."""
 _BLANK = re.compile(r"\n\r?\n|\r\r")
+_SPACES = re.compile(r"(?:(?<=[\r\n])|\A)[^\S\r\n]+(?=[\r\n]|\Z)")
+_ABOVE = re.compile(r"(?:[^\S\r\n]*(?:[,;\t|][^\S\r\n]*)*(?:\r\n?|\n))+")
 _SAMPLE = 1 << 18
 _RECORDS = 100
 _COMMA = r"^[+-]?\d*,\d+$"
@@ -55,12 +59,13 @@ def read_csv(path: Path, missing: frozenset[str]) -> Read:
     bytes, or more than is read (`limits`).
     """
     refuse_bytes(path, path.stat().st_size, BYTES)
-    text, encoding = _decode(path)
-    body = text.lstrip("\r\n")
+    text, encoding = decoded(path)
+    text = _without_blanks(text)
+    body = _from_header(text)
     stated = _STATED.match(body)
     before = _lines(text[: len(text) - len(body)])
     if stated:
-        body = body[stated.end() :].lstrip("\r\n")
+        body = _from_header(body[stated.end() :])
         above = _lines(text[: len(text) - len(body)])
         text = "\n" * above + body  # lines keep their numbers
         before = above - 1  # spreadsheets do not show it
@@ -79,7 +84,33 @@ def read_csv(path: Path, missing: frozenset[str]) -> Read:
     inferred = f"separator {_SEPARATORS[separator]}, encoding {encoding}, decimal {sign}"
     found = {name: _objects(column, missing) for name, column in zip(names, columns, strict=True)}
     rows = _rows(body, separator, len(columns[0]), before) if columns else None
-    return Read(found, (inferred, *left_out(empty), *remark), decimal, rows)
+    kept = without_empty_rows(found, rows, lambda places: _is_empty(columns, places))
+    return kept._replace(
+        notes=(inferred, *left_out(empty), *kept.notes, *remark, *doubts(text, encoding)), decimal=decimal
+    )
+
+
+def _without_blanks(text: str) -> str:
+    """Take the blanks out of lines that hold nothing else, but not within quotes."""
+    if _SPACES.search(text) is None:
+        return text
+    return '"'.join(_SPACES.sub("", part) if i % 2 == 0 else part for i, part in enumerate(text.split('"')))
+
+
+def _from_header(text: str) -> str:
+    """The text from the first line that holds more than blanks and separators; else the first that is not blank."""
+    above = _ABOVE.match(text)
+    rest = text[above.end() :] if above else text
+    return rest if rest.strip() else text.lstrip("\r\n")
+
+
+def _is_empty(columns: Sequence[ChunkedArray], places: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n,) whether no cell of the rows at `places` (n,) holds anything."""
+    empty = np.ones(len(places), bool)
+    for column in columns:
+        cells = (word for start, length in runs(places) for word in column.slice(start, length).to_pylist())
+        empty &= np.fromiter((not word for word in cells), bool, len(places))
+    return empty
 
 
 def _lines(text: str) -> int:
@@ -131,38 +162,6 @@ def _rows(body: str, separator: str, count: int, before: int) -> NDArray[np.int6
     except csv.Error:  # cells that Arrow splits otherwise
         return None
     return np.array(rows, np.int64) if len(rows) == count else None
-
-
-def _decode(path: Path) -> tuple[str, str]:
-    data = path.read_bytes()
-    text, encoding = _in_an_encoding(path, data)
-    if "\0" in text:
-        raise _no_text(path)
-    # One spelling of each sign: a file system or a spreadsheet may write ü as one sign or as two.
-    return text if text.isascii() else unicodedata.normalize("NFC", text), encoding
-
-
-def _no_text(path: Path) -> TableError:
-    found = "holds NUL bytes: it is no text, or UTF-16 without its mark"
-    return TableError(found, "a text file", "save it as CSV in UTF-8", str(path))
-
-
-def _in_an_encoding(path: Path, data: bytes) -> tuple[str, str]:
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            try:
-                return data.decode(encoding), encoding
-            except UnicodeDecodeError as error:
-                found = f"its first bytes say {encoding}, but at byte {error.start}: {error.reason}"
-                raise TableError(found, "text in one encoding", "save it as UTF-8", str(path)) from error
-    if b"\0" in data:
-        raise _no_text(path)
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return data.decode(encoding), encoding
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1"), "latin-1"
 
 
 def _records(text: str, separator: str, strict: bool = False) -> Iterator[list[str]]:

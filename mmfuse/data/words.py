@@ -33,6 +33,7 @@ _NUMBERS = re.compile(
     r"(?:[+-]?(?:\d{1,99}(?:\.\d{0,99})?|\.\d{1,99})(?:[eE][+-]?\d{1,2})?\n)*+", re.ASCII
 )  # so short that all are finite
 _FRACTION = re.compile(r"([+-]?\d+)\.(\d*)", re.ASCII)
+_TITLES = 3
 _FRACTIONS, _WHOLE = 10, 20
 """So many different numbers may be names of classes."""
 _TRUTHS = (len("true"), len("false"))
@@ -196,12 +197,12 @@ def check_names(names: Sequence[str], where: str, numbers: Sequence[int] = ()) -
     numbers = numbers or range(1, len(names) + 1)
     empty = [i for i, name in zip(numbers, names, strict=True) if not name]
     if empty:
-        faults.add(
-            where,
-            f"columns without a name: number {named(empty)}",
-            "a name for each column",
-            "name them in the header (a pandas index: write with index=False)",
-        )
+        given = [name for name in names if name]
+        mend = "name them in the header (a pandas index: write with index=False)"
+        if given and len(given) < len(empty):
+            titles = ", ".join(f"'{name}'" for name in given[:_TITLES])
+            mend = f"if {titles} is a title and not the header, delete what stands above the header; else {mend}"
+        faults.add(where, f"columns without a name: number {named(empty)}", "a name for each column", mend)
     places: dict[str, list[int]] = {}
     for i, name in zip(numbers, names, strict=True):
         places.setdefault(name, []).append(i)

@@ -16,7 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from mmfuse.data.limits import CELL, COLUMNS, Read, as_table_error, left_out, refuse_bytes, refuse_cell, refuse_size
+from mmfuse.data.limits import (
+    CELL,
+    COLUMNS,
+    Read,
+    as_table_error,
+    empty_rows,
+    left_out,
+    refuse_bytes,
+    refuse_cell,
+    refuse_size,
+)
 from mmfuse.data.words import as_text, check_names, named, texts
 from mmfuse.data.workbook import RichText, Workbook, unescaped
 from mmfuse.errors import TableError
@@ -94,7 +104,8 @@ def _table(path: Path, sheet: _Sheet, titles: Sequence[str], missing: frozenset[
     check_names(names, str(path), [int(number) for number in used])
     columns = {name: texts(None if word in missing else word for word in cells[i, 1:]) for i, name in enumerate(names)}
     others = f"; not read: {named(titles[1:])}" if len(titles) > 1 else ""
-    notes = [f"xlsx, sheet '{titles[0]}'{others}", *left_out(gaps)]
+    between = sorted(set(range(int(rows[0]), int(rows[-1]))) - set(rows.tolist()))
+    notes = [f"xlsx, sheet '{titles[0]}'{others}", *left_out(gaps), *empty_rows(between)]
     if sheet.merged:
         notes.append(f"merged cells hold one value, in their first cell; the others are missing: {named(sheet.merged)}")
     return Read(columns, tuple(notes), ".", rows[1:])

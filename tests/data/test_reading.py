@@ -121,7 +121,7 @@ def test_bytes_are_the_text_that_they_are(tmp_path, kind, coded):
     words = [b"male", None, b"m\xc3\xa4n", b"male"]
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     column = pa.array(words, value)
-    path = parquet_of(tmp_path, {"sex": column.cast(kind)}, use_dictionary=coded)
+    path = parquet_of(tmp_path, {"id": list("abcd"), "sex": column.cast(kind)}, use_dictionary=coded)
     assert read_table(path)["sex"].tolist() == ["male", None, "män", "male"]
     path = parquet_of(tmp_path, {"sex": pa.array([b"\xff\xfe\x00\x01"], value).cast(kind)}, use_dictionary=coded)
     with pytest.raises(TableError, match="column sex: bytes that are no text in UTF-8"):
@@ -148,7 +148,8 @@ def test_words_that_recur_read_as_they_stand(tmp_path, coded):
 
 def test_fine_times_need_no_pandas(tmp_path):
     moment = np.array(["2024-02-29T10:30", "NaT"], "datetime64[ns]")
-    path = parquet_of(tmp_path, {"t": pa.array(moment), "d": pa.array([90 * 10**9, None], pa.duration("ns"))})
+    durations = pa.array([90 * 10**9, None], pa.duration("ns"))
+    path = parquet_of(tmp_path, {"id": ["a", "b"], "t": pa.array(moment), "d": durations})
     code = f"import sys, mmfuse; t = mmfuse.read_table({str(path)!r})\n"
     code += "print(list(t['t']), list(t['d']), 'pandas' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
