@@ -122,11 +122,25 @@ def _fault_of_search(tree: Any) -> str:  # noqa: ANN401
     return "" if (nodes["is_leaf"].astype(bool) == ~inner).all() else "leaves that are none"
 
 
+def _fault_of_index(tree: Any) -> str:  # noqa: ANN401
+    cases, order, nodes, _ = map(np.asarray, tree.get_arrays())
+    count, starts, ends = len(cases), nodes["idx_start"], nodes["idx_end"]
+    if not np.array_equal(np.sort(order), np.arange(count)):
+        return f"an order that is none of {count} cases"
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    if ((starts < 0) | (starts > ends) | (ends > count)).any() or (2 * inner + 2 >= len(nodes)).any():
+        return "nodes of cases that are not there"
+    return ""
+
+
 _CHECKS = {
     "sklearn.neighbors._kd_tree.KDTree": _fault_of_search,
     "sklearn.neighbors._ball_tree.BallTree": _fault_of_search,
     "sklearn.tree._tree.Tree": _fault_of_tree,
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": _fault_of_boosted,
     "sklearn.svm._classes.SVC": _fault_of_svc,
+    "sklearn.svm._classes.NuSVC": _fault_of_svc,
+    "sklearn.neighbors._kd_tree.BinaryTree64": _fault_of_index,
+    "sklearn.neighbors._ball_tree.BinaryTree64": _fault_of_index,
     "sklearn.neighbors._classification.KNeighborsClassifier": _fault_of_neighbours,
 }
