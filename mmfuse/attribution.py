@@ -35,7 +35,7 @@ class attributed:  # noqa: N801  # reads as a statement
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, Exception) and not passes(error):
             raise PartFailedError(
-                f"{named_part(self.who)} fails in {self.doing}: {in_short(error)}",
+                f"{named_part(self.who)} fails in {self.doing}: {in_short(error, self.who)}",
                 mend="look at what it was given, or report it to whoever wrote it; --traceback shows the whole way",
                 where=self.where,
             ) from error
@@ -66,10 +66,15 @@ def brought_by(kind: type) -> str:
     return getattr(sys.modules.get(kind.__module__), "__file__", None) or kind.__module__
 
 
-def in_short(error: BaseException) -> str:
-    """An exception in one line, and the line of code that raised it."""
+def in_short(error: BaseException, who: object = None) -> str:
+    """An exception in one line, and the line of code that raised it; of an exception of a library that `who` called,
+    the line of its own file that called."""
     text = " ".join(str(error).split())
     text = text if len(text) <= 300 else text[:300] + " …"
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}{f': {text}' if text else ''}{place}"
+    home = type(who).__module__
+    # a module of torch itself (a Sequential) says nothing of whose it is
+    file = "" if home.partition(".")[0] == "torch" else getattr(sys.modules.get(home), "__file__", "")
+    place = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1] if frames else None)
+    at = "" if place is None else f" ({place.filename}, line {place.lineno})"
+    return f"{type(error).__name__}{f': {text}' if text else ''}{at}"

@@ -5,6 +5,7 @@ An unknown knob is refused, a reserved one where its class is made.
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, get_args, get_origin
 
@@ -49,6 +50,28 @@ def _unfit(annotation: Any) -> str:  # noqa: ANN401  # whatever a class names as
     return next((why for inner in get_args(annotation) if (why := _unfit(inner))), "")
 
 
+def _answers_amiss(kind: type[BaseModel]) -> list[str]:
+    """What a class says in a form in which nobody would hear it: a knob where its base has an answer to give (the
+    base's would stand), a method where a value is read (it would always be true), or the reverse."""
+    found = []
+    for name in [*inspect.get_annotations(kind), *vars(kind)]:
+        bases = [one for one in kind.__mro__[1:] if issubclass(one, Part) and name in vars(one)]
+        if not bases or name.startswith("_"):
+            continue
+        base = vars(bases[0])[name]
+        own = vars(kind).get(name)
+        if name in kind.model_fields:
+            found.append(
+                f"has a knob '{name}', which is no knob but what it says of itself: "
+                + (f"leave its type out, `{name} = …`" if not callable(base) else f"write `def {name}(self, …)`")
+            )
+        elif isinstance(base, property) and callable(own):
+            found.append(f"has a method '{name}', which is read as a value: write @property above it")
+        elif callable(base) and isinstance(own, property):
+            found.append(f"has a property '{name}', which is called: leave @property out")
+    return list(dict.fromkeys(found))
+
+
 class Part(Node):
     """Base of every role. Fields are knobs: numbers, text, booleans, tuples or dicts of those, or parts; never None.
 
@@ -65,8 +88,14 @@ class Part(Node):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # pydantic's signature
         super().__pydantic_init_subclass__(**kwargs)
+        # A plain value answers what a property asks: pydantic leaves alone what it knows as a variable of the class.
+        cls.__class_vars__ = cls.__class_vars__ | {
+            name for name, given in vars(cls).items() if isinstance(given, property) and not name.startswith("_")
+        }
         if "role" in cls.__dict__:
             return
+        if amiss := _answers_amiss(cls):
+            raise TypeError(f"{cls.__name__} {'; '.join(amiss)}")
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
         reserved = [knob for knob in cls.model_fields if knob in RESERVED]

@@ -6,6 +6,7 @@ They are stored as JSON + npz and never as pickle (law 10), and made again by th
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import zipfile
 from collections.abc import Mapping
@@ -38,6 +39,16 @@ class Learnt:
     A subclass is a frozen dataclass whose fields are numbers, text, booleans, (nested) tuples or dicts of those, or
     NumPy arrays (not of objects).
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # as Python hands it on
+        super().__init_subclass__(**kwargs)
+        for name in inspect.get_annotations(cls):
+            base = next((vars(one)[name] for one in cls.__mro__[1:] if name in vars(one)), None)
+            if isinstance(base, property):
+                raise TypeError(
+                    f"{cls.__name__} has a field '{name}', which is asked of it as a property: give the field another"
+                    f" name, and return it by `@property def {name}(self)`"
+                )
 
     def save(self, stem: str | Path) -> None:
         """Writes `stem.json` and, if there are arrays, `stem.npz`.

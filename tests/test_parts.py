@@ -1,6 +1,7 @@
 """Roles and knobs: names, what is refused when a part's class is made, what a part may leave out."""
 
 import copy
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,12 @@ from mmfuse.errors import SpecError
 from mmfuse.knobs import RESERVED, Node, Part
 from mmfuse.parts import (
     ROLES,
+    Augmentation,
     DecisionFusion,
     Encoder,
     FeatureFusion,
     FlowShape,
+    Loss,
     Metric,
     Modality,
     Reader,
@@ -80,6 +83,43 @@ def test_reserved_knobs_are_refused_where_the_class_is_made(knob):
 def test_knobs_that_toml_or_a_frozen_part_cannot_hold_are_refused_where_the_class_is_made(annotation, default, why):
     with pytest.raises(TypeError, match=rf"Mine has a knob 'words' that .*{why}"):
         type("Mine", (Encoder,), {"__annotations__": {"words": annotation}, "words": default, "__module__": __name__})
+
+
+def _made(role, name, **body):
+    return type(name, (role,), {"__module__": __name__, **body})
+
+
+@pytest.mark.filterwarnings("ignore:Field name")
+@pytest.mark.parametrize(
+    ("role", "body", "why"),
+    [
+        (Metric, {"__annotations__": {"larger_is_better": bool}, "larger_is_better": False}, "leave its type out"),
+        (Loss, {"__annotations__": {"accumulates": bool}, "accumulates": True}, "leave its type out"),
+        (FeatureFusion, {"__annotations__": {"needs": tuple[str, ...]}, "needs": ("maps",)}, "leave its type out"),
+        (Encoder, {"__annotations__": {"stages": int}, "stages": 3}, r"write `def stages\(self, …\)`"),
+        (SecondStage, {"trusts": lambda self: ()}, "has a method 'trusts'.*@property"),
+        (Metric, {"suits": property(lambda self: True)}, "has a property 'suits'.*leave @property out"),
+    ],
+)
+def test_an_answer_that_nobody_would_hear_is_refused_where_the_class_is_made(role, body, why):
+    """A knob of that name would leave the base's answer standing: a metric would silently be turned round."""
+    with pytest.raises(TypeError, match=f"^Mine .*{why}"):
+        _made(role, "Mine", **body)
+
+
+@pytest.mark.filterwarnings("ignore:Field name")
+def test_a_plain_value_answers_what_a_property_asks():
+    mine = _made(Metric, "Mine", larger_is_better=False)
+    assert (mine().larger_is_better, mine().ideal, mine.model_fields) == (False, -math.inf, {})
+    assert _made(mine, "Other", ideal=0.0)().ideal == 0.0
+    assert _made(FeatureFusion, "Mine", needs=("maps",), arity=(2, 2))().needs == ("maps",)
+    knob = _made(Augmentation, "Mine", __annotations__={"copy": int}, copy=2)
+    assert knob(copy=3).copy == 3
+
+
+def test_a_field_of_a_record_is_not_called_like_what_is_asked_of_it():
+    with pytest.raises(TypeError, match=r"Mine has a field .shape.*another name"):
+        _made(Reader, "Mine", __annotations__={"shape": tuple[int, ...]})
 
 
 def test_a_table_among_the_knobs_is_frozen_too():

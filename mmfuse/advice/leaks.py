@@ -14,6 +14,7 @@ import numpy as np
 
 from mmfuse.advice.vocabulary import known_later, made_by_model
 from mmfuse.data.findings import Finding
+from mmfuse.data.readers import holds_paths
 from mmfuse.data.spelling import toml_key
 from mmfuse.data.splits import Names, straddling
 from mmfuse.data.table import canonical
@@ -53,7 +54,7 @@ def column_findings(cases: Cases, split: Names) -> list[Finding]:
     """Suspicions about single columns."""
     findings: list[Finding] = []
     for name, modality in cases.card.modalities.items():
-        if not modality.is_image:
+        if not holds_paths(modality):
             for column in modality.columns:
                 findings += _input_findings(cases, name, column) or _by_name(cases, name, column)
     return findings + _people(cases, split)

@@ -12,6 +12,7 @@ import numpy as np
 from mmfuse.advice.vocabulary import missing_among_numbers, names_time
 from mmfuse.card import open_positives
 from mmfuse.data.findings import Finding
+from mmfuse.data.readers import holds_paths
 from mmfuse.data.spelling import value_map, variants
 from mmfuse.data.words import all_numbers, canonical, listed, many_numbers, named
 
@@ -40,7 +41,7 @@ def wording_findings(cases: Cases) -> list[Finding]:
     for name, line in cases.card.labels.items():
         findings += _of_label(name, line)
     for name, modality in cases.card.modalities.items():
-        if not modality.is_image:
+        if not holds_paths(modality):
             for column in modality.columns:
                 findings += _of_input(cases, name, column)
     return findings + _of_groups(cases)

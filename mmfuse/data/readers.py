@@ -48,6 +48,11 @@ def may_give_files(modality: Modality) -> bool:
     return modality.reader is Reader or modality.reader.files is not Reader.files
 
 
+def holds_paths(modality: Modality) -> bool:
+    """Return whether its cells name files (images, signals, volumes): the words themselves mean nothing then."""
+    return modality.is_image or (modality.reader is not Reader and may_give_files(modality))
+
+
 def gives_files(name: str, reader: Reader, rows: Rows) -> bool:
     """Return whether there is a file behind each of these rows (`rows_apart`), which is read once and kept.
 
@@ -105,12 +110,16 @@ def _one_by_one(name: str, reader: Reader, rows: Rows, index: Ints, error: Excep
             if not reader.skips_unreadable:
                 where = f"{rows.where(row)}, file {reader.files(one)[0]}"
                 mend = "look at the file, mend or empty the cell, or report it to whoever wrote the modality"
-                faults.add(where, f"'{name}' cannot be read: {named_part(reader)}: {in_short(failed)}", mend=mend)
+                faults.add(
+                    where, f"'{name}' cannot be read: {named_part(reader)}: {in_short(failed, reader)}", mend=mend
+                )
     if faults:
         raise TableError(faults) from single
     if single is None:
         found = f"{named_part(reader)} fails on {len(index)} rows together, and on none of them alone: "
-        raise PartFailedError(found + in_short(error), where=f"modality {name}, {rows.where(int(index[0]))}") from error
+        raise PartFailedError(
+            found + in_short(error, reader), where=f"modality {name}, {rows.where(int(index[0]))}"
+        ) from error
     return values, present
 
 

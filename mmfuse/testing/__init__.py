@@ -25,12 +25,17 @@ def checks(part: Part, **given: object) -> tuple[Check, ...]:
 
 
 def check(part: Part, **given: object) -> None:
-    """Runs all checks of a part's role. Raises: PartError with every refusal."""
-    faults = []
+    """Runs all checks of a part's role. Raises: PartError with every refusal; what several checks found alike stands
+    once, with the first of them."""
+    found: dict[tuple[str, str, str], list[str]] = {}
     for one in checks(part, **given):
         try:
             one()
         except Refusal as refusal:
-            faults.append(Fault(f"{part.role} '{part.name}' {one.name}", refusal.found, refusal.expected, refusal.mend))
+            found.setdefault((refusal.found, refusal.expected, refusal.mend), []).append(one.name)
+    faults = []
+    for said, (first, *others) in found.items():
+        more = f" (and {len(others)} more checks)" if others else ""
+        faults.append(Fault(f"{part.role} '{part.name}' {first}{more}", *said))
     if faults:
         raise PartError(faults)

@@ -55,7 +55,15 @@ class Check:
         except Refusal:
             raise
         except Exception as error:
-            raise Refusal(f"raises {type(error).__name__}: {error}", "no error on a valid input") from error
+            found = f"raises {type(error).__name__}: {error}"
+            raise Refusal(found, "no error on a valid input", self._keyword()) from error
+
+    def _keyword(self) -> str:
+        """The mend where the kit's own input may be none that the part takes; empty where the caller gave one."""
+        word = _KEYWORDS.get(self.part.role, "")
+        return (
+            "" if not word or getattr(self.given, word) else f"say `{word}=` if it takes another input than the kit's"
+        )
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -75,6 +83,19 @@ _MODULES = {
     "stage": "decisions",
     "metric": "metrics",
 }
+
+
+_KEYWORDS = {
+    "encoder": "shape",
+    "fusion": "flows",
+    "modality": "rows",
+    "adapter": "release",
+    "head": "labels",
+    "loss": "labels",
+    "pretext": "labels",
+    "metric": "labels",
+}
+"""{role: the keyword of `check` that says what a part of it takes}."""
 
 
 def checks_of(part: Part, given: Given) -> tuple[Check, ...]:

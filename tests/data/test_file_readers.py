@@ -4,6 +4,7 @@ chokes on is named with its row, and nothing else is lost."""
 from __future__ import annotations
 
 import dataclasses
+import re
 import struct
 from typing import ClassVar, Literal
 
@@ -20,6 +21,7 @@ from mmfuse.events import Notice
 from mmfuse.hooks import hookimpl
 from mmfuse.parts import Modality, Reader
 from mmfuse.pipeline import Pipeline
+from mmfuse.study.probing.sources import asked_columns
 from mmfuse.toml import load
 
 ASKED: list[int] = []
@@ -129,6 +131,21 @@ def test_check_looks_at_one_file_at_a_time_or_at_none(tmp_path):
     assert not [one for one in audit(cases, split) if one.level == "error"]
     assert set(ASKED) == {1}
     assert len(OPENED) == 40
+
+
+def test_names_of_files_are_no_words_to_be_judged(tmp_path):
+    """As of images: neither an identifier among the inputs, nor a column that is asked alone."""
+    _, cases = made(tmp_path)
+    split = np.array(cases.table["split"].tolist(), dtype=object)
+    assert not [str(one) for one in audit(cases, split, files=False) if "different words" in one.text]
+    assert "file" not in asked_columns(cases)
+
+
+def test_a_librarys_own_error_is_placed_where_the_part_called_it(tmp_path, monkeypatch):
+    _, cases = made(tmp_path)
+    monkeypatch.setattr(TraceReader, "read", lambda self, rows: np.load(self.files(rows)[0]))
+    found = next(str(one) for one in column_faults(cases, ["wave"]))
+    assert re.search(r"test_file_readers\.py, line \d+\)$", found.splitlines()[0]), found
 
 
 def test_a_file_cut_off_is_a_finding_with_row_path_and_part_and_the_rest_is_looked_at(tmp_path):

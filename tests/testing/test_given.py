@@ -43,6 +43,34 @@ def test_a_fusion_of_certain_flows_is_checked_with_them():
         check(Pair())
 
 
+class Film(Pair):
+    """The vector of `meta` scales the map of `eye` where both are there, and adds nothing of its own."""
+
+    def build(self, flows):
+        if set(flows) != {"eye", "meta"}:
+            raise ValueError(f"no 'eye' and 'meta' among {sorted(flows)}")
+
+        def forward(net, features, present):
+            both = (present["eye"] & present["meta"])[:, None]
+            return features["eye"].maps[-1].mean(dim=(2, 3)) * (1 + net.layer(features["meta"].vector) * both)
+
+        return Net(forward, layer=nn.Linear(flows["meta"].width, flows["eye"].maps[-1][0]))
+
+
+def test_a_weight_that_learns_only_where_both_modalities_are_present_does_learn():
+    check(Film(), flows=FLOWS)
+
+
+def test_what_many_checks_find_alike_stands_once_with_the_keyword_that_mends_it():
+    with pytest.raises(PartError) as refused:
+        check(Film())
+    said = "raises ValueError: no 'eye' and 'meta' among ['a', 'c']"
+    alike = [fault for fault in refused.value.faults if fault.found == said]
+    assert len(alike) == 1
+    assert "more checks)" in alike[0].where
+    assert alike[0].mend == "say `flows=` if it takes another input than the kit's"
+
+
 def test_given_flows_are_the_only_ones():
     one = next(one for one in checks(bad_encoders.MapsOnly(), flows=FLOWS) if "table" in one.name)
     one()  # the caller has said which flows there are

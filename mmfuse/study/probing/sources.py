@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmfuse.advice.audit import presence
 from mmfuse.advice.leaks import names_someone
+from mmfuse.data.readers import holds_paths
 from mmfuse.data.table import canonical
 from mmfuse.data.words import Texts, number
 from mmfuse.labels import Floats, Ints
@@ -121,13 +122,13 @@ def input_columns(cases: Cases) -> list[str]:
 
 
 def asked_columns(cases: Cases) -> list[str]:
-    """Columns that are neither label, id, group, split nor path of an image, and do not tell people apart.
+    """Columns that are neither label, id, group, split nor paths of files, and do not tell people apart.
 
     Nor those that a modality names by a pattern (`e*`): one of many numbers of an embedding means nothing by itself.
     """
     card = cases.card
     skipped = {card.cases.id, card.cases.group, card.split.column, *(label.column for label in cases.labels)}
-    skipped |= {c for modality in card.modalities.values() if modality.is_image for c in modality.columns}
+    skipped |= {c for modality in card.modalities.values() if holds_paths(modality) for c in modality.columns}
     knobs = [value for modality in card.modalities.values() for _, value in modality if isinstance(value, tuple)]
     patterns = [word for words in knobs for word in words if isinstance(word, str) and "*" in word]
     skipped |= {name for name in cases.table.names for pattern in patterns if fnmatchcase(name, pattern)}
