@@ -43,6 +43,7 @@ class DraftedInputs:
             told = f"please check: modality '{modality}': {named(names)} taken as a set of images a case"
             told = told if several else f"modality '{modality}': images of column '{names[0]}'"
             self.notes.append(f"{told}; set `root` to their folder")
+            self.notes += [_no_files(self.profiles[name]) for name in names if self.profiles[name].no_files]
 
     def _find_vectors(self) -> None:
         """Many columns of numbers called alike: embeddings made elsewhere."""
@@ -100,6 +101,11 @@ class DraftedInputs:
         return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
 
 
+def _no_files(profile: Profile) -> str:
+    text = f"please check: '{profile.name}' holds {listed(profile.no_files)}, no image file, it seems"
+    return f"{text}; if that means that there is none, list it under `missing` in [cases]"
+
+
 def _unusable(profile: Profile) -> str:
     if profile.empty:
         return "empty"
@@ -109,6 +115,11 @@ def _unusable(profile: Profile) -> str:
         return "names of cases or people"
     if profile.date:
         return "dates (for a split by time: [split] by = …)"
+    if profile.commas:
+        return (
+            f"numbers with a decimal comma, stored as text: {listed(profile.commas)}; make numbers of them in the"
+            " spreadsheet, or write decimal points"
+        )
     if any(has_digit(word) for word in profile.strange):
         return (
             f"{listed(profile.strange)} beside numbers: below or above what could be measured, ranges or units, so not"

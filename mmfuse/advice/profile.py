@@ -35,6 +35,7 @@ _CODES = frozenset(
     {"class", "type", "code", "category", "device", "site", "side", "kind", "status", "centre", "center"}
 )
 """Words in the names of columns whose whole numbers are names, not amounts."""
+_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
 _SIGNS = ("&", ";", "|", "+", ",", "/")
 _MOST_CATEGORIES = 50
 
@@ -131,6 +132,21 @@ class Profile:
             return False
         paths = sum(count for word, count in self.counts.items() if word.lower().endswith(IMAGE_SUFFIXES))
         return self.known > 0 and paths >= 0.9 * self.known
+
+    @property
+    def no_files(self) -> Counter[str]:
+        """Words that are no names of image files."""
+        return Counter({word: n for word, n in self.raw.items() if not word.lower().endswith(IMAGE_SUFFIXES)})
+
+    @cached_property
+    def commas(self) -> Counter[str]:
+        """Numbers with a decimal comma in a table of decimal points, where numbers are half of the cells or more."""
+        if self.numeric or self.decimal != ".":
+            return Counter()
+        found = Counter({word: n for word, n in self.counts.items() if _COMMA.fullmatch(word)})
+        sure = any(_UNIT.fullmatch(word) is None for word in found)  # 1,234 may be a thousand
+        plain = sum(count for word, count in self.counts.items() if not math.isnan(number(word)))
+        return found if sure and found.total() + plain >= self.known / 2 else Counter()
 
     @cached_property
     def units(self) -> Counter[str]:

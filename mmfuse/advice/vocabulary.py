@@ -50,7 +50,8 @@ bilinmiyor, belirtilmemiş, άγνωστο, άγνωστος, άγνωστη
 غير معروف, غير متوفر, לא ידוע, אין נתונים, अज्ञात, không rõ, không biết, tidak diketahui
 """)
 _AMBIGUOUS = _list(
-    "none, nil, n.d, nd, n.n, brak, aucun, aucune, keine, ninguno, ninguna, nessuno, nessuna, нет, 无, なし, 없음"
+    "none, nil, n.d, nd, n.n, n.r, nr, brak, aucun, aucune, keine, ninguno, ninguna, nessuno, nessuna, нет, 无,"
+    "なし, 없음"
 )
 """Among categories a class or a gap; among numbers often 0, or less than could be measured."""
 _SHEET = re.compile(r"#(n/?[advk]|н/?д|.+[!?])", re.IGNORECASE)

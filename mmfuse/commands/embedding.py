@@ -23,6 +23,7 @@ from mmfuse.commands.given import (
     refuse_input,
     refuse_output,
     sets_option,
+    tell_notes,
 )
 
 if TYPE_CHECKING:
@@ -67,14 +68,15 @@ def embed(
         if sets:
             raise click.UsageError("--set speaks of a PLAN: the encoders of a RUN are as they were fitted")
         pipeline = mmfuse.Pipeline.load(source, catalog=app.catalog, device=device, watch=app.watch)
-        table, spec, network = new_cases(cases, card, pipeline.spec.card), pipeline.spec, pipeline.network
+        table = tell_notes(app, new_cases(cases, card, pipeline.spec.card))
+        spec, network = pipeline.spec, pipeline.network
         chosen, seen = wanted or frozen(spec), mmfuse.frozen_seen(pipeline.seen)
     else:
         card = card_of(cases, card)
         spec = load_spec(app, source, card, sets, "embed")
         chosen = wanted or frozen(spec)
         spec = untrained(spec, chosen)
-        table = load_cases(cases, spec.card, card.parent, labelled=False)
+        table = tell_notes(app, load_cases(cases, spec.card, card.parent, labelled=False))
         seen = mmfuse.first_seen(spec, mmfuse.wire(spec), table, app.watch)
         everyone = np.full(len(table), "train")
         network, _ = mmfuse.fit_network(spec, mmfuse.wire(spec), table, everyone, None, device=device, watch=app.watch)

@@ -73,6 +73,13 @@ def load_cases(table: Path, card: Card, folder: Path, *, labelled: bool = True) 
     return mmfuse.Cases(mmfuse.read_table(table, card.cases.missing), card, folder, labelled=labelled)
 
 
+def tell_notes(app: App, cases: Cases) -> Cases:
+    """Tell what reading inferred of the cases; they come back as they are."""
+    for note in cases.notes:
+        app.watch(mmfuse.Notice(note))
+    return cases
+
+
 def holds_card(plan: str, catalog: Catalog) -> bool:
     """Whether a plan has the card's sections in itself, as a run's `spec.toml` does."""
     recipe = catalog.recipes.get(plan)

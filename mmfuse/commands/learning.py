@@ -22,6 +22,7 @@ from mmfuse.commands.given import (
     load_cases,
     load_spec,
     sets_option,
+    tell_notes,
 )
 from mmfuse.commands.keeping import identity_of, kept_work, take
 from mmfuse.show import Screen, duration
@@ -67,8 +68,7 @@ def train(
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
     spec = load_spec(app, plan, card, sets, "train")
     table = load_cases(cases, spec.card, card.parent)
-    for note in table.notes:
-        app.watch(mmfuse.Notice(note))
+    tell_notes(app, table)
     for found in mmfuse.number_labels(spec.card.labels):
         app.watch(mmfuse.Notice(f"{found.where} {found.text}; {found.mend}", "warning"))
     pipeline = mmfuse.Pipeline(spec, catalog=app.catalog, device=device, watch=app.watch)

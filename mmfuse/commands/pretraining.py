@@ -10,7 +10,16 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, JointCommand
-from mmfuse.commands.given import FILE, card_of, card_option, device_option, load_cases, load_spec, sets_option
+from mmfuse.commands.given import (
+    FILE,
+    card_of,
+    card_option,
+    device_option,
+    load_cases,
+    load_spec,
+    sets_option,
+    tell_notes,
+)
 from mmfuse.commands.keeping import identity_of, kept_work, take
 from mmfuse.commands.learning import where
 from mmfuse.show import Screen, duration
@@ -51,8 +60,7 @@ def pretrain(
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
     spec = load_spec(app, plan, card, sets, "pretrain")
     table = load_cases(cases, spec.card, card.parent, labelled=False)
-    for note in table.notes:
-        app.watch(mmfuse.Notice(note))
+    tell_notes(app, table)
     pretraining = mmfuse.Pretraining(spec, catalog=app.catalog, device=device, watch=app.watch)
     pretraining.watch.fit = mmfuse.FitName(run=out.name)
     split = mmfuse.assign(table, spec.card.split, app.watch)

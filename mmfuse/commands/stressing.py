@@ -13,7 +13,7 @@ import numpy as np
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases, write_text
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, tell_notes, write_text
 from mmfuse.commands.using import count_look, count_opening, tell_learnt, tell_remarks
 from mmfuse.show import Cell, Screen, as_json
 
@@ -68,7 +68,8 @@ def stress(
         expected = f"one of {', '.join(known)}"
         raise mmfuse.SpecError(f"no label is called '{label}'", expected, mmfuse.nearest(label, known), "--label")
     shown = {name: mmfuse.CORRUPTIONS[name] for name in named_corruptions(corruptions)}
-    chosen = held_out(app, opened, pipeline, new_cases(cases, card, pipeline.spec.card, labelled=True), cases, on)
+    table = tell_notes(app, new_cases(cases, card, pipeline.spec.card, labelled=True))
+    chosen = held_out(app, opened, pipeline, table, cases, on)
     with app.working():
         found = mmfuse.stress(pipeline, chosen, shown, source=source, modalities=modalities, seed=seed, watch=app.watch)
     if on == "test":

@@ -24,6 +24,7 @@ from mmfuse.commands.given import (
     refuse_idle,
     refuse_input,
     refuse_output,
+    tell_notes,
     write_text,
 )
 from mmfuse.show import as_json
@@ -50,7 +51,7 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     refuse_output(out)
     refuse_input(out, cases)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
-    table = new_cases(cases, card, pipeline.spec.card)
+    table = tell_notes(app, new_cases(cases, card, pipeline.spec.card))
     mmfuse.name_faults(table.card, pipeline.spec.plan.prediction.operating_points).raise_as(mmfuse.SpecError)
     with app.working():
         predictions = prediction_table(pipeline, table)
@@ -60,7 +61,10 @@ def predict(app: App, run: Path, cases: Path, out: Path, card: Path | None, devi
     app.screen.text(f"{out}: {len(table)} cases, {flagged} flagged, {silent} with nothing to go by")
     known = sum("was in training" in (word or "") for word in predictions["flags"])
     if known:
-        text = f"{known} of {len(table)} cases, or others of the same id or group, were in training: flattered"
+        text = (
+            f"{known} of {len(table)} cases, or others of the same id or group, were in training: what is predicted of"
+        )
+        text += " them flatters the run"
         app.watch(mmfuse.Notice(text, "warning"))
 
 
@@ -169,7 +173,7 @@ def score(
 ) -> tuple[ScoreTable, list[str]]:
     """Scores of new labelled cases, beside the classes' shares where the run was trained; and what is to be known."""
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
-    table = new_cases(cases, card, pipeline.spec.card, labelled=True)
+    table = tell_notes(app, new_cases(cases, card, pipeline.spec.card, labelled=True))
     told = tell_learnt(app, pipeline, table)
     with app.working():
         return dataclasses.replace(pipeline.sources(table), prior=opened.scores.prior), told

@@ -34,6 +34,8 @@ _NUMBERS = re.compile(
 )  # so short that all are finite
 _FRACTION = re.compile(r"([+-]?\d+)\.(\d*)", re.ASCII)
 _TITLES = 3
+_NO_NUMBERS = "add the words to `missing` in [cases], name the column under `categorical`, or mend the cells"
+_COMMAS = "write decimal points, or make numbers of the cells in the spreadsheet; other words: add them to `missing`"
 _FRACTIONS, _WHOLE = 10, 20
 """So many different numbers may be names of classes."""
 _TRUTHS = (len("true"), len("false"))
@@ -154,7 +156,9 @@ def numbers(
         raise TableError(
             f"no numbers: {listed(counts, first)}",
             f"numbers{sign}, or words that the card lists as missing",
-            "add the words to `missing` in [cases], name the column under `categorical`, or mend the cells",
+            _COMMAS
+            if decimal == "." and any(not math.isnan(number(word, ",")) for word in refused if word)
+            else _NO_NUMBERS,
             where,
         )
     known[None] = math.nan

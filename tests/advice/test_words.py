@@ -214,3 +214,37 @@ def test_describing_grows_with_the_table_and_no_faster():
     assert steps(400, 8) > 400
     assert steps(1600, 8) < 2.4 * steps(800, 8)
     assert steps(60, 320) < 2.4 * steps(60, 160)
+
+
+def test_words_among_paths_are_told():
+    paths = [f"a{i}.jpg" for i in range(28)]
+    _, notes = describe(Table.of({"id": [f"c{i}" for i in range(30)], "photo": [*paths, "NR", "NR"]}))
+    (told,) = [note for note in notes if "no image file" in note]
+    assert "'photo' holds 'NR' (2)" in told
+    _, notes = describe(Table.of({"id": [f"c{i}" for i in range(28)], "photo": paths}))
+    assert not any("no image file" in note for note in notes)
+
+
+def test_decimal_commas_among_numbers_are_named():
+    cells = [f"{i},5" if i % 3 else f"{i}.5" for i in range(30)]
+    table = Table.of({"id": [f"c{i}" for i in range(30)], "crp": cells, "dose": [f"{i},{i}{i % 7}" for i in range(30)]})
+    _, notes = describe(table)
+    told = [note for note in notes if "numbers with a decimal comma" in note]
+    assert len(told) == 2
+    assert "missing" not in told[0]
+    with pytest.raises(TableError, match="write decimal points"):
+        table.numbers("crp")
+
+
+def test_thousands_are_no_decimal_commas():
+    _, notes = describe(
+        Table.of({"id": [f"c{i}" for i in range(30)], "wbc": [f"{i + 1},{100 + i}" for i in range(30)]})
+    )
+    assert not any("decimal comma" in note for note in notes)
+
+
+def test_nr_is_told_among_numbers_and_categories():
+    rows = range(40)
+    table = Table.of({"id": [f"c{i}" for i in rows], "er": [("pos", "neg", "NR")[i % 3] for i in rows]})
+    _, notes = describe(table)
+    assert any("'er' holds 'NR' (13), a finding, or missing" in note for note in notes)

@@ -29,3 +29,19 @@ def test_the_map_of_a_run_is_kept_and_added_to(tmp_path):
     table.with_columns({"id": range(5)}).write(tmp_path / "new.csv")
     plain = new_cases(tmp_path / "new.csv", None, known)
     assert plain.rows().categories("sex").tolist() == ["male", "Male", "H", "male", "f"]
+
+
+def test_what_reading_inferred_of_new_cases_is_told(trained, tmp_path, mmfuse):
+    from mmfuse import read_table
+
+    text = (trained / "cases.csv").read_text()
+    (tmp_path / "new.csv").write_text(text + "," * text.splitlines()[0].count(",") + "\n")
+    (tmp_path / "new.toml").write_text((trained / "cases.toml").read_text())
+    for words in (
+        ("predict", trained / "run", tmp_path / "new.csv", "--out", tmp_path / "p.csv"),
+        ("evaluate", trained / "run", tmp_path / "new.csv"),
+    ):
+        told = mmfuse(*words).stderr
+        assert "note: 1 row of empty cells is left out: row 62" in told
+        assert "encoding utf-8" in told
+    assert len(read_table(tmp_path / "p.csv")) == 60
