@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmfuse.advice.leaks import name_words
-from mmfuse.advice.profile import Profile
+from mmfuse.advice.profile import Profile, decimal_commas, no_files
 from mmfuse.advice.vocabulary import has_digit
 from mmfuse.data.words import listed, named
 
@@ -43,7 +43,7 @@ class DraftedInputs:
             told = f"please check: modality '{modality}': {named(names)} taken as a set of images a case"
             told = told if several else f"modality '{modality}': images of column '{names[0]}'"
             self.notes.append(f"{told}; set `root` to their folder")
-            self.notes += [_no_files(self.profiles[name]) for name in names if self.profiles[name].no_files]
+            self.notes += [_told_of_words(name, words) for name in names if (words := no_files(self.profiles[name]))]
 
     def _find_vectors(self) -> None:
         """Many columns of numbers called alike: embeddings made elsewhere."""
@@ -101,8 +101,8 @@ class DraftedInputs:
         return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
 
 
-def _no_files(profile: Profile) -> str:
-    text = f"please check: '{profile.name}' holds {listed(profile.no_files)}, no image file, it seems"
+def _told_of_words(name: str, words: Counter[str]) -> str:
+    text = f"please check: '{name}' holds {listed(words)}, no image file, it seems"
     return f"{text}; if that means that there is none, list it under `missing` in [cases]"
 
 
@@ -115,9 +115,9 @@ def _unusable(profile: Profile) -> str:
         return "names of cases or people"
     if profile.date:
         return "dates (for a split by time: [split] by = …)"
-    if profile.commas:
+    if commas := decimal_commas(profile):
         return (
-            f"numbers with a decimal comma, stored as text: {listed(profile.commas)}; make numbers of them in the"
+            f"numbers with a decimal comma, stored as text: {listed(commas)}; make numbers of them in the"
             " spreadsheet, or write decimal points"
         )
     if any(has_digit(word) for word in profile.strange):

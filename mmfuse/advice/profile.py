@@ -133,21 +133,6 @@ class Profile:
         paths = sum(count for word, count in self.counts.items() if word.lower().endswith(IMAGE_SUFFIXES))
         return self.known > 0 and paths >= 0.9 * self.known
 
-    @property
-    def no_files(self) -> Counter[str]:
-        """Words that are no names of image files."""
-        return Counter({word: n for word, n in self.raw.items() if not word.lower().endswith(IMAGE_SUFFIXES)})
-
-    @cached_property
-    def commas(self) -> Counter[str]:
-        """Numbers with a decimal comma in a table of decimal points, where numbers are half of the cells or more."""
-        if self.numeric or self.decimal != ".":
-            return Counter()
-        found = Counter({word: n for word, n in self.counts.items() if _COMMA.fullmatch(word)})
-        sure = any(_UNIT.fullmatch(word) is None for word in found)  # 1,234 may be a thousand
-        plain = sum(count for word, count in self.counts.items() if not math.isnan(number(word)))
-        return found if sure and found.total() + plain >= self.known / 2 else Counter()
-
     @cached_property
     def units(self) -> Counter[str]:
         """Numbers with units or with signs between thousands, where they are half of the cells or more."""
@@ -194,3 +179,18 @@ class Profile:
             if len(several) >= 2 and cells >= max(2, 0.02 * self.known) and len(alone) >= 0.5 * len(pieces):
                 return sign
         return ""
+
+
+def no_files(profile: Profile) -> Counter[str]:
+    """Return the words that are no names of image files."""
+    return Counter({word: n for word, n in profile.raw.items() if not word.lower().endswith(IMAGE_SUFFIXES)})
+
+
+def decimal_commas(profile: Profile) -> Counter[str]:
+    """Return numbers with a comma in a table of decimal points, where numbers are half of the cells or more."""
+    if profile.numeric or profile.decimal != ".":
+        return Counter()
+    found = Counter({word: n for word, n in profile.counts.items() if _COMMA.fullmatch(word)})
+    sure = any(_UNIT.fullmatch(word) is None for word in found)  # 1,234 may be a thousand
+    plain = sum(count for word, count in profile.counts.items() if not math.isnan(number(word)))
+    return found if sure and found.total() + plain >= profile.known / 2 else Counter()
