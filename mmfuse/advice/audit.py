@@ -147,6 +147,12 @@ def _presence(cases: Cases, split: Names) -> list[Finding]:
             if not counts[pattern, "train"] and "train" in here:
                 text = f"{pattern}: such cases stand outside `train` alone; predictions on them will be flagged"
                 findings.append(Finding("warning", "presence", text, "train with `modality_dropout`"))
+    elsewhere = [name for name in cases.card.modalities if name not in there]
+    if elsewhere:
+        text = (
+            f"{named(elsewhere)} not counted: in files of their own, so the table does not tell where they are absent"
+        )
+        findings.append(Finding("info", "presence", text))
     bare = cases.table.rows[~flags.any(axis=1)]
     if len(bare) and flags.shape[1] == len(cases.card.modalities):
         text = f"{len(bare)} cases have no modality at all: rows {named(bare.tolist())}"

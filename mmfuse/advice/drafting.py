@@ -43,7 +43,7 @@ class DraftedInputs:
             told = f"please check: modality '{modality}': {named(names)} taken as a set of images a case"
             told = told if several else f"modality '{modality}': images of column '{names[0]}'"
             self.notes.append(f"{told}; set `root` to their folder")
-            self.notes += [_told_of_words(name, words) for name in names if (words := no_files(self.profiles[name]))]
+            self.notes += [_told_of_words(name, odd) for name in names if (odd := no_files(self.profiles[name]))]
 
     def _find_vectors(self) -> None:
         """Many columns of numbers called alike: embeddings made elsewhere."""

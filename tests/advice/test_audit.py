@@ -99,6 +99,15 @@ def test_presence_patterns(tmp_path):
     assert any("1 cases have no modality at all: rows 5" in text for text in warnings)
 
 
+def test_presence_names_what_stands_in_files(tmp_path):
+    np.savez(tmp_path / "v.npz", ids=np.array([f"c{i}" for i in range(N)]), vectors=np.zeros((N, 2)))
+    vector = CATALOG.find("modality", "vector")
+    cases = cohort(tmp_path, {"deep": vector(file="v.npz"), "meta": Cells(numeric=["age"])}, age=["1", "2"] * 30)
+    told = [text for text in said(audit(cases, SPLIT, files=False), "info") if text.startswith("presence")]
+    assert told[0].startswith("presence: meta: 60 cases")
+    assert told[1].startswith("presence: deep not counted")
+
+
 def test_inputs_that_say_nothing_or_too_much():
     y = ["a", "b", "c"] * 20
     columns = {
