@@ -78,6 +78,7 @@ _DOOR = {
     "mmfuse.net.starting": ("plan_faults", "start_faults"),
     "mmfuse.net.features": ("EffectiveBatch", "Features", "Fused", "Outputs", "Scores"),
     "mmfuse.decide.scores": ("ScoreTable",),
+    "mmfuse.decide.storable": ("stage_faults",),
     "mmfuse.decide.stages": ("FittedDecisions", "fit_decisions"),
     "mmfuse.metrics": (
         "MEASURES", "Measure", "OperatingPoint", "OperatingPoints", "evaluate", "lint", "lint_evaluation",

@@ -195,7 +195,7 @@ def _import_file(file: Path) -> Callable[[], Any]:
     def load() -> ModuleType:
         if not file.is_file():
             raise PluginError(f"no file '{file}'", "a Python file with a hook", "check the path after --plugin")
-        name = f"mmfuse_file_{file.stem}_{_sha256(file)[:8]}"
+        name = f"{hooks.FILE_MODULE}{file.stem}_{_sha256(file)[:8]}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
             raise PluginError(f"'{file}' is no Python file", "a file ending in .py")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmfuse.errors import PartError, RunError
+from mmfuse.hooks import FILE_MODULE
 
 TRUSTED: Mapping[str, tuple[str, ...]] = {
     "sklearn.calibration": ("CalibratedClassifierCV", "_CalibratedClassifier", "_SigmoidCalibration"),
@@ -128,6 +129,13 @@ def save(estimator: Any, path: Path, trusts: tuple[str, ...] = ()) -> None:  # n
     Path(path).write_bytes(_steady(content))
 
 
+def refuse_untrusted(estimator: Any, trusts: tuple[str, ...], where: str) -> None:  # noqa: ANN401
+    """Raises: PartError naming what an estimator holds that could not be loaded again; `where` is the plan's line."""
+    import skops.io
+
+    _refuse(skops.io.dumps(estimator), trusts, PartError, where)
+
+
 def load(path: Path, trusts: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
     """Read what `save` wrote. `trusts` are classes, as `module.Class`, that the reader's own code trusts.
 
@@ -136,8 +144,7 @@ def load(path: Path, trusts: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
     import skops.io
 
     try:
-        content = Path(path).read_bytes()
-        _schema(content)
+        content = _of_edited_files(Path(path).read_bytes(), trusts)
     except Exception as error:  # a broken archive shows itself in many ways
         raise _broken(error, path) from error
     _refuse(content, trusts, RunError, path)
@@ -173,7 +180,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # JSON
             waiting += reversed(node)
 
 
-def _refuse(content: bytes, trusts: Iterable[str], error: type[PartError] | type[RunError], path: Path) -> None:
+def _refuse(content: bytes, trusts: Iterable[str], error: type[PartError] | type[RunError], where: Path | str) -> None:
     """Raises: `error` if a file is of another protocol, or names a function, or a class that is not trusted."""
     schema, found, types = _schema(content), set(), set()
     if not isinstance(schema.get("protocol"), int) or schema["protocol"] < PROTOCOL:
@@ -190,9 +197,32 @@ def _refuse(content: bytes, trusts: Iterable[str], error: type[PartError] | type
         raise error(
             f"holds {', '.join(sorted(found))}, which are not trusted",
             "classes of mmfuse's closed list, or of `trusts` of the stage's part; never functions",
-            "name a class there if you trust its module, else do not use this file",
-            str(path),
+            "name a class there if you trust its module, else do not use this file; a class beside the part is"
+            ' `f"{__name__}.CLASS"`',
+            str(where),
         )
+
+
+def _of_edited_files(content: bytes, trusts: Iterable[str]) -> bytes:
+    """What is stored, with a class of a plugin's file under the name that the file's module has now: the digest in it
+    is another one once the file was edited, or the file is called otherwise. It has to be trusted as that.
+
+    Raises: whatever a broken archive raises.
+    """
+    schema = _schema(content)
+    now = {name.rpartition(".")[2]: name.rpartition(".")[0] for name in trusts if name.startswith(FILE_MODULE)}
+    moved = False
+    for node in _nodes(schema):
+        home, kind = str(node.get("__module__", "")), node.get("__class__")
+        if home.startswith(FILE_MODULE) and now.get(str(kind), home) != home:
+            node["__module__"], moved = now[str(kind)], True
+    if not moved:
+        return content
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            new.writestr(zipfile.ZipInfo(name, DATE), json.dumps(schema) if name == SCHEMA else old.read(name))
+    return made.getvalue()
 
 
 def _steady(content: bytes) -> bytes:

@@ -63,11 +63,15 @@ def _answers_amiss(kind: type[BaseModel]) -> list[str]:
         if name in kind.model_fields:
             found.append(
                 f"has a knob '{name}', which is no knob but what it says of itself: "
-                + (f"leave its type out, `{name} = …`" if not callable(base) else f"write `def {name}(self, …)`")
+                + (
+                    f"leave its type out, `{name} = …`"
+                    if not inspect.isfunction(base)
+                    else f"write `def {name}(self, …)`"
+                )
             )
-        elif isinstance(base, property) and callable(own):
+        elif isinstance(base, property) and inspect.isfunction(own):
             found.append(f"has a method '{name}', which is read as a value: write @property above it")
-        elif callable(base) and isinstance(own, property):
+        elif inspect.isfunction(base) and isinstance(own, property):
             found.append(f"has a property '{name}', which is called: leave @property out")
     return list(dict.fromkeys(found))
 

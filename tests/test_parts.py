@@ -113,6 +113,7 @@ def test_a_plain_value_answers_what_a_property_asks():
     assert (mine().larger_is_better, mine().ideal, mine.model_fields) == (False, -math.inf, {})
     assert _made(mine, "Other", ideal=0.0)().ideal == 0.0
     assert _made(FeatureFusion, "Mine", needs=("maps",), arity=(2, 2))().needs == ("maps",)
+    assert _made(DecisionFusion, "Mine", rule=property(lambda self: Reader))().rule is Reader
     knob = _made(Augmentation, "Mine", __annotations__={"copy": int}, copy=2)
     assert knob(copy=3).copy == 3
 

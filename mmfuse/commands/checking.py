@@ -80,6 +80,7 @@ def check(
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
             findings += mmfuse.cautions(loaded, table, split) + _sets(loaded, table)
+            findings += as_findings(mmfuse.stage_faults(loaded.plan))
             if mmfuse.starts_from_somewhere(loaded.plan):
                 more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
                 findings += [one for one in more if one not in findings]
@@ -114,8 +115,9 @@ def as_findings(faults: mmfuse.Faults) -> list[Finding]:
 
 
 def _nowhere(plan: Plan) -> list[Finding]:
-    """What can be said of first weights without cases."""
-    return as_findings(mmfuse.plan_faults(plan)) if mmfuse.starts_from_somewhere(plan) else []
+    """What can be said of first weights and second stages without cases."""
+    weights = as_findings(mmfuse.plan_faults(plan)) if mmfuse.starts_from_somewhere(plan) else []
+    return weights + as_findings(mmfuse.stage_faults(plan))
 
 
 def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:

@@ -76,6 +76,7 @@ def train(
     split = mmfuse.assign(table, spec.card.split, app.watch)
     if not app.is_quiet or dry_run:
         show_cost(app.screen, pipeline, table, split, device)
+    mmfuse.stage_faults(spec.plan).raise_as(mmfuse.SpecError)
     if dry_run:
         mmfuse.start_faults(spec, table, np.flatnonzero(split == "train")).raise_as(mmfuse.SpecError)
         app.screen.text(f"\ndry run: nothing was trained, {out} was not written")

@@ -78,7 +78,8 @@ def pretrain(
             return
         pretraining.save(out)
     app.screen.text(f"\n{out}: written after {duration(time.perf_counter() - began)}")
-    app.screen.text(f"next:  mmfuse train PLAN CASES --out RUN --set network.encoders.image.weights={out}")
+    word = next(iter(spec.plan.network.encoders), "image") if spec.plan.network != "" else "image"
+    app.screen.text(f"next:  mmfuse train PLAN CASES --out RUN --set network.encoders.{word}.weights={out}")
 
 
 def show_steps(screen: Screen, spec: mmfuse.Spec, read: int, cases: int, device: str) -> None:

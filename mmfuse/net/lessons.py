@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmfuse.attribution import attributed
+from mmfuse.attribution import attributed, named_part
 from mmfuse.errors import PartError
 from mmfuse.net.batches import Batch, Index
 from mmfuse.net.features import ALIKE, Features, Fused, Outputs, Scores, nothing_of
@@ -142,7 +142,8 @@ class Learner(Lesson):
             outputs = outputs._replace(effective=every)
         self.broken = broken_cases(outputs)
         with attributed(self._made_by[0], "`forward`", "training.loss"):
-            own: dict[str, Tensor] = self.loss(outputs, targets, progress)
+            given = self.loss(outputs, targets, progress)
+        own = checked_losses(given, self._made_by[0], "training.loss")
         if outputs.effective is not None and not self.accumulates:
             own = {name: term * known_share(targets, outputs.effective.targets) for name, term in own.items()}
         twice = sorted(set(own) & set(outputs.fused.losses))
@@ -159,6 +160,22 @@ class Learner(Lesson):
 
     def _weight(self, index: Index) -> Tensor:
         return self.weight[torch.from_numpy(index)] if self.weight.dim() else self.weight
+
+
+def checked_losses(given: object, who: object, where: str) -> dict[str, Tensor]:
+    """Return what the `forward` of a loss or objective gave, if it is {name: scalar}. Raises: PartError."""
+    mend = 'return {"name": tensor}; where nothing counts, logits.nan_to_num().sum() * 0'
+    if not isinstance(given, Mapping):
+        raise PartError(f"{named_part(who)} gave {_told(given)}", "{name: scalar tensor}", mend, where)
+    for name, term in given.items():
+        if not isinstance(name, str) or not isinstance(term, Tensor) or term.dim():
+            found = f"{named_part(who)} gave {_told(term)} for {name!r}"
+            raise PartError(found, "a scalar tensor for each name", mend, where)
+    return dict(given)
+
+
+def _told(value: object) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def known_share(targets: Tensor, every: Tensor) -> Tensor:

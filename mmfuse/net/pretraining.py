@@ -27,7 +27,7 @@ from mmfuse.net.devices import choose_device, ready
 from mmfuse.net.features import Outputs
 from mmfuse.net.fitted import FittedNetwork, Member
 from mmfuse.net.gathering import done_already, gather, joined, part, share
-from mmfuse.net.lessons import TINY, Lesson, broken_cases, learning_from, loss_counts
+from mmfuse.net.lessons import TINY, Lesson, broken_cases, checked_losses, learning_from, loss_counts
 from mmfuse.net.network import FusionNetwork
 from mmfuse.net.randomness import own_randomness
 from mmfuse.net.training import Course, Trained, learn, with_anything
@@ -100,7 +100,8 @@ class Unlabelled(Lesson):
             return gather(learning_from(tensor, self.network))
 
         with attributed(self._part, "`forward`", "pretexts"):
-            losses: dict[str, Tensor] = dict(self.objective(outputs, position, whole))
+            given = self.objective(outputs, position, whole)
+        losses = checked_losses(given, self._part, "pretexts")
         group = draws[0].group
         share = 1.0 if group is None else group.share
         losses = {name: loss * share for name, loss in losses.items()}

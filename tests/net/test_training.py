@@ -7,7 +7,7 @@ from tiny_parts import Brighten, Flat, Lin, Loud, Memo, Numbers, make_cases, mak
 from torch import nn
 
 from mmfuse.data.inputs import Block
-from mmfuse.errors import SpecError
+from mmfuse.errors import PartError, SpecError
 from mmfuse.events import EpochEnded, Notice
 from mmfuse.net.answering import answer
 from mmfuse.net.augmenting import Augmenter
@@ -187,6 +187,43 @@ def test_a_loss_that_is_not_finite_names_the_cases():
     assert "loss 'bang'" in text
     assert text.count("case") >= 5
     assert "training.lr (now 0.125)" in text
+
+
+class Answering(Loss):
+    """Gives whatever it is told to."""
+
+    what: str
+
+    def build(self, labels, counts):
+        what = self.what
+
+        class Module(nn.Module):
+            def forward(self, outputs, targets, progress):
+                logits = outputs.scores["fused"].logits
+                return {
+                    "bare": logits.sum(),
+                    "number": {"one": 0.0},
+                    "many": {"one": logits.sum(dim=1)},
+                    "nameless": {1: logits.sum()},
+                }[what]
+
+        return Module()
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("bare", r"gave a tensor of shape \(\)"),
+        ("number", "gave a float for 'one'"),
+        ("many", r"gave a tensor of shape \(\d+,\) for 'one'"),
+        ("nameless", r"gave a tensor of shape \(\) for 1"),
+    ],
+)
+def test_a_loss_that_gives_no_named_scalars_is_named(what, found):
+    spec, wiring = two_pictures(training=TrainingSection(epochs=1, batch=5, loss=Answering(what=what)))
+    with pytest.raises(PartError, match=f"loss 'answering' .*{found}") as refused:
+        train(spec, wiring, pictures_data())
+    assert refused.value.faults[0].where == "training.loss"
 
 
 def test_ctrl_c_goes_through():
