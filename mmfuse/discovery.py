@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmfuse import hooks
 from mmfuse.errors import PluginError, nearest
+from mmfuse.estimators import FILE_MODULE
 
 if TYPE_CHECKING:
     import click
@@ -195,7 +196,7 @@ def _import_file(file: Path) -> Callable[[], Any]:
     def load() -> ModuleType:
         if not file.is_file():
             raise PluginError(f"no file '{file}'", "a Python file with a hook", "check the path after --plugin")
-        name = f"{hooks.FILE_MODULE}{file.stem}_{_sha256(file)[:8]}"
+        name = f"{FILE_MODULE}{file.stem}_{_sha256(file)[:8]}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
             raise PluginError(f"'{file}' is no Python file", "a file ending in .py")

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from mmfuse.errors import PartError, RunError
-from mmfuse.hooks import FILE_MODULE
+
+FILE_MODULE = "mmfuse_file_"
+"""What the modules of plugins that are single files are called; the file's name and digest follow."""
 
 TRUSTED: Mapping[str, tuple[str, ...]] = {
     "sklearn.calibration": ("CalibratedClassifierCV", "_CalibratedClassifier", "_SigmoidCalibration"),

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mmfuse.knobs import Part
 
 PROJECT = "mmfuse"
-FILE_MODULE = "mmfuse_file_"
-"""What the modules of plugins that are single files are called; the file's name and digest follow."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
