@@ -6,13 +6,15 @@ Refusals of mmfuse, interruptions, a lack of memory and a full disk pass as they
 from __future__ import annotations
 
 import errno
+import functools
 import importlib.metadata
 import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from mmfuse.errors import MmfuseError, PartFailedError
-from mmfuse.knobs import Part
 
 GROUP = "mmfuse"
 """Of entry points."""
@@ -49,10 +51,30 @@ def passes(error: BaseException) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or (isinstance(error, OSError) and error.errno in _ROOM)
 
 
+def attribute_facts(kind: type) -> None:
+    """Put exceptions of a class's own properties on the part: what it says of itself is read in many places."""
+    for name, fact in list(vars(kind).items()):
+        if isinstance(fact, property) and fact.fget is not None:
+            setattr(kind, name, property(_attributed_fact(fact.fget, name), fact.fset, fact.fdel, fact.__doc__))
+        elif isinstance(fact, functools.cached_property):
+            fact.func = _attributed_fact(fact.func, name)
+
+
+def _attributed_fact(ask: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    @functools.wraps(ask)
+    def told(who: object) -> Any:  # noqa: ANN401  # whatever the fact is
+        with attributed(who, f"`{name}`"):
+            return ask(who)
+
+    return told
+
+
 def named_part(who: object) -> str:
     """A part, or what a part made, in words: `encoder 'tiny' (mmfuse-tiny 0.2)`."""
-    name = f"{who.role} '{who.name}'" if isinstance(who, Part) else type(who).__name__
-    return f"{name} ({brought_by(type(who))})"
+    kind = type(who)
+    role, name = getattr(kind, "role", ""), getattr(kind, "name", "")
+    known = isinstance(role, str) and isinstance(name, str) and role and name
+    return f"{role} '{name}' ({brought_by(kind)})" if known else f"{kind.__name__} ({brought_by(kind)})"
 
 
 def brought_by(kind: type) -> str:

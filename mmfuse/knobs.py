@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, get_args, 
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
+from mmfuse.attribution import attribute_facts
+
 RESERVED = ("use", "share", "reads", "features", "learn", "on", "weights", "frozen", "pool")
 """Knobs of the plan's lines; no part may have one of these names."""
 
@@ -100,6 +102,7 @@ class Part(Node):
             return
         if amiss := _answers_amiss(cls):
             raise TypeError(f"{cls.__name__} {'; '.join(amiss)}")
+        attribute_facts(cls)
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
         reserved = [knob for knob in cls.model_fields if knob in RESERVED]

@@ -233,8 +233,13 @@ def _best_sources(
     if not sources:
         return ()
     best = spec.plan.training.best
-    if isinstance(best.metric, Metric) and not faults and not best.metric.suits(spec.card.label_set):
-        faults.add("training.best.metric", f"'{best.metric.name}' has no meaning for these labels", "another metric")
+    if isinstance(best.metric, Metric) and not faults:
+        with attributed(best.metric, "`suits`", "training.best.metric"):
+            suits = best.metric.suits(spec.card.label_set)
+        if not suits:
+            faults.add(
+                "training.best.metric", f"'{best.metric.name}' has no meaning for these labels", "another metric"
+            )
     if isinstance(best.metric, Metric) and math.isnan(best.metric.ideal):
         faults.add("training.best.metric", f"no '{best.metric.name}' is better than another", "another metric")
     return _sources(best.sources, sources, uses, encoders, "training.best.sources", faults)

@@ -157,7 +157,7 @@ def asked_for(app: App, scores: ScoreTable, evaluation: dict[str, Any], *, shown
     names = [*METRICS, *TOGETHER] if shown_only else list(mmfuse.MEASURES)
     own = [name for name in names if mmfuse.MEASURES[name].suits(scores.labels)]
     brought = [metric for name, metric in app.catalog.metrics().items() if name not in mmfuse.MEASURES]
-    return [*own, *(m for m in brought if m.suits(scores.labels) and m.name not in evaluation["failed"])]
+    return [*own, *(m for m in brought if m.name not in evaluation["failed"] and m.suits(scores.labels))]
 
 
 def answer_of(opened: Run, sources: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mmfuse.attribution import attributed
 from mmfuse.errors import MmfuseError, PartError, PartFailedError, SpecError, nearest
 from mmfuse.labels import Floats, Ints, Labels
 from mmfuse.metrics.answers import side
@@ -80,6 +81,11 @@ class Asked:
             found = f"gave an array of shape {values.shape} instead of ({len(weights)}, {width})"
             raise PartError(found, "one value a replicate and label", where=f"metric '{self.name}'")
         return values
+
+    def suits(self, labels: Labels) -> bool:
+        """Whether it has a meaning for these labels. Raises: PartFailedError naming the metric, where it fails."""
+        with attributed(self.figure, "`suits`"):
+            return bool(self.figure.suits(labels))
 
     def _values(self, p: Floats, targets: Ints, labels: Labels, weight: Floats, strata: Ints | None) -> Any:  # noqa: ANN401
         if strata is None or not self.figure.ranks or len(np.unique(strata)) < 2:

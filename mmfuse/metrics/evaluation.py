@@ -179,6 +179,7 @@ class _Judge:
 
     def _suits(self, name: str, metric: Figure) -> bool:
         try:
+            _ = (metric.by_label, metric.of_positive, metric.ranks, metric.remark)
             return bool(metric.suits(self.labels))
         except Exception as error:
             self.failed[name] = f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmfuse.attribution import attribute_facts
 from mmfuse.knobs import Part
 from mmfuse.learnt import Learnt
 
@@ -24,6 +25,10 @@ Ints = NDArray[np.int64]
 
 class Reader(Learnt):
     """What `Modality.fit` returns: knows how to read rows. A subclass is a frozen dataclass (see `Learnt`)."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401  # Python's signature
+        super().__init_subclass__(**kwargs)
+        attribute_facts(cls)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -111,12 +111,13 @@ def check_metric(word: str, catalog: Catalog | None = None, labels: Labels | Non
     """Raises: SpecError for an unknown metric, one of which neither more nor less is better, or one without a meaning
     for these labels.
     """
-    figure = asked(metric_named(word, catalog)).figure
+    wanted = asked(metric_named(word, catalog))
+    figure = wanted.figure
     if not math.isinf(figure.ideal):
         known = _directed(catalog)
         found = f"no metric to compare by is called '{word}': neither more nor less of it is better"
         raise SpecError(found, f"one of {known}", nearest(word, known))
-    if labels is not None and not figure.suits(labels):
+    if labels is not None and not wanted.suits(labels):
         raise SpecError(f"metric '{word}' does not suit the labels {list(labels.names)}", "another --metric")
 
 

@@ -305,7 +305,7 @@ def support_of(supports: Sequence[Support], figures: Floats, labels: Labels, lab
 def check_words(table: ScoreTable, metric: Wanted, sources: Sequence[str], label: str) -> None:
     """Raises SpecError for an unknown metric, source or label, or a metric without a meaning for these labels."""
     wanted = asked(metric)
-    if not wanted.figure.suits(table.labels):
+    if not wanted.suits(table.labels):
         raise SpecError(f"metric '{wanted.name}' does not suit the labels {list(table.labels.names)}", "another metric")
     words = [(source, "source", list(table.sources)) for source in sources]
     words += [(label, "label", list(table.labels.names))] if label else []
