@@ -26,6 +26,7 @@ CHANCE = 0.05
 """That anything at all is found where there is nothing: over all questions together (Holm)."""
 _ACCIDENT = 0.01
 """The same of categories that hold none or all of a class."""
+_FLAT = 1e-3
 _STRONGEST = 4
 _PICTURES = 40_000
 """More would be compared for longer than anyone waits: time grows with the square."""
@@ -91,11 +92,19 @@ def strongest_findings(answers: Sequence[Answer]) -> list[Finding]:
     findings = []
     for label in dict.fromkeys(answer.label for answer in answers):
         best = _best(one for one in answers if one.label == label and one.source.expected.level != "info")
-        shown = ", ".join(f"{one.source.where} {one.reading} ('{one.name}')" for one in best[:_STRONGEST])
+        telling = [one for one in best if _tells(one)]
+        shown = ", ".join(f"{one.source.where} {one.reading} ('{one.name}')" for one in telling[:_STRONGEST])
         if best:
-            text = f"{len(best)} sources asked alone, out of fold, without `test`; the strongest: {shown}"
+            what = f"the strongest: {shown}" if shown else "none tells any two cases apart"
+            text = f"{len(best)} sources asked alone, out of fold, without `test`; {what}"
             findings.append(Finding("info", f"label {label}", text))
     return findings
+
+
+def _tells(answer: Answer) -> bool:
+    """Whether it tells any two cases apart: what gives each the same number has an AUC of .5, of no width."""
+    reading = answer.reading
+    return abs(reading.value - 0.5) > _FLAT or reading.high - reading.low > _FLAT
 
 
 def _beyond(answers: Sequence[Answer]) -> list[Answer]:
