@@ -43,7 +43,7 @@ _DOOR = {
     "mmfuse.card": ("Card", "CasesSection", "ColumnLine", "LabelLine", "SourceSection", "SplitSection"),
     "mmfuse.spec": (
         "AugmentLine", "BestEpoch", "DecisionLine", "EncoderLine", "FoldColumn", "NetworkSection", "Plan",
-        "PredictionSection", "PretextLine", "Spec", "TrainingSection",
+        "PredictionSection", "PretextLine", "Spec", "TrainingSection", "unanswered",
     ),
     "mmfuse.building": ("build",),
     "mmfuse.toml": ("again", "dump", "load", "load_card", "load_plan", "set_value"),

@@ -29,7 +29,7 @@ from mmfuse.metrics import METRICS, OperatingPoints
 from mmfuse.provenance import refuse_seen
 from mmfuse.seeds import derive
 from mmfuse.seen import Recognised, recognise
-from mmfuse.spec import FoldColumn, Spec
+from mmfuse.spec import FoldColumn, Spec, unanswered
 from mmfuse.stage_features import StageFeatures
 from mmfuse.summaries import Summarized, counted
 from mmfuse.toml import with_defaults
@@ -99,6 +99,7 @@ class Pipeline(StoredAsFolder, Summarized):
         cases = as_cases(cases, self.spec.card, labelled=True)
         self.events.clear()
         open_positives(self.spec.card).raise_as(SpecError)
+        unanswered(self.spec.plan).raise_as(SpecError)
         split = settled_split(self.spec, cases, split, self.watch)
         column_faults(cases, self.wiring.inputs, self.watch).raise_as(TableError)
         before = len(self.events)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from mmfuse.card import Card
+from mmfuse.errors import Faults
 from mmfuse.knobs import Line, Names, Node, Words
 from mmfuse.parts import Augmentation, Encoder, FeatureFusion, Head, Loss, Pretext
 from mmfuse.parts.outcomes import DecisionFusion, Metric, SecondStage
@@ -214,6 +215,17 @@ class Plan(Node):
     training: TrainingSection = TrainingSection()
     prediction: PredictionSection = PredictionSection()
     decisions: dict[str, DecisionLine] = {}  # noqa: RUF012
+
+
+def unanswered(plan: Plan) -> Faults:
+    """Return what speaks against learning from labels by a plan that answers none: its network has neither head nor
+    decision behind it."""
+    faults = Faults()
+    if plan.network != "" and plan.network.head == "" and not plan.decisions:
+        found = "the plan has neither a head nor a decision: nothing is learnt and nothing predicted"
+        mend = 'head = "linear", or [decisions.NAME]; features of frozen encoders alone are for `mmfuse embed`'
+        faults.add("network.head", found, "something that predicts", mend)
+    return faults
 
 
 class Spec(Node):

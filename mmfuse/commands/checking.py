@@ -71,7 +71,7 @@ def check(
     loaded = load_spec(app, spec, card, sets, "train", "pretrain")
     told: dict[str, Any] = {"spec": tomllib.loads(mmfuse.dump(loaded))}
     if cases is None:
-        section, findings = loaded.card.split, _nowhere(loaded.plan)
+        section, findings = loaded.card.split, _silent(loaded.plan) + _nowhere(loaded.plan)
         has_valid = bool(section.column) or "valid" in section.fractions
         split = np.array(["train", "valid"] if has_valid else ["train"])
     else:
@@ -80,7 +80,7 @@ def check(
         with app.working():
             findings = mmfuse.audit(table, split, files=files, watch=app.watch) + mmfuse.resolution(table, split)
             findings += mmfuse.cautions(loaded, table, split) + _sets(loaded, table)
-            findings += as_findings(mmfuse.stage_faults(loaded.plan))
+            findings += _silent(loaded.plan) + as_findings(mmfuse.stage_faults(loaded.plan))
             if mmfuse.starts_from_somewhere(loaded.plan):
                 more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
                 findings += [one for one in more if one not in findings]
@@ -114,6 +114,11 @@ def as_findings(faults: mmfuse.Faults) -> list[Finding]:
     return [mmfuse.Finding("error", fault.where, fault.found, fault.mend) for fault in faults]
 
 
+def _silent(plan: Plan) -> list[Finding]:
+    """A plan that answers nothing; one of pretexts may be for `pretrain` alone."""
+    return [] if plan.pretexts else as_findings(mmfuse.unanswered(plan))
+
+
 def _nowhere(plan: Plan) -> list[Finding]:
     """What can be said of first weights and second stages without cases."""
     weights = as_findings(mmfuse.plan_faults(plan)) if mmfuse.starts_from_somewhere(plan) else []
@@ -122,7 +127,7 @@ def _nowhere(plan: Plan) -> list[Finding]:
 
 def _check_plan(app: App, plan: str, sets: Sequence[str], wants_json: bool) -> None:
     loaded = mmfuse.load_plan(plan, app.catalog, sets)
-    text, findings = mmfuse.dump(loaded), _nowhere(loaded)
+    text, findings = mmfuse.dump(loaded), _silent(loaded) + _nowhere(loaded)
     if wants_json:
         app.screen.json({"plan": tomllib.loads(text), "findings": [vars(one) for one in findings]})
     else:

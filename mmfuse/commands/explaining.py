@@ -17,7 +17,7 @@ import click
 import mmfuse
 from mmfuse.commands.app import App, Command
 from mmfuse.commands.drawing import about, bars_of, curve_of, matrix_of, picture_of, safe_names
-from mmfuse.commands.given import FILE, card_option, device_option, new_cases, safe
+from mmfuse.commands.given import FILE, card_option, device_option, new_cases, refuse_idle, safe
 from mmfuse.show import as_json
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ POINTS = (
 @click.option("--json", "as_tree", is_flag=True, help="Tell the same as JSON.")
 @card_option
 @device_option
-@click.pass_obj
+@click.pass_context
 def explain(
-    app: App,
+    context: click.Context,
     run: Path,
     cases: Path,
     ids: tuple[str, ...],
@@ -106,7 +106,9 @@ def explain(
     integrated gradients and Grad-CAM (by captum) work with any encoder. --exchange gives two inputs each other's
     content instead, and needs no --case.
     """
+    app: App = context.obj
     names = _check_usage(ids, out, pair)
+    _refuse_idle(context)
     if out is not None:
         refuse_folder(out, force)
     pipeline = mmfuse.Pipeline.load(run, catalog=app.catalog, device=device, watch=app.watch)
@@ -136,6 +138,18 @@ def _check_usage(ids: tuple[str, ...], out: Path | None, pair: str | None) -> tu
     if not comma or "," in other:
         raise click.UsageError(f"--exchange takes two inputs, as in left,right; found '{pair}'")
     return one.strip(), other.strip()
+
+
+def _refuse_idle(context: click.Context) -> None:
+    """Raises: UsageError for options that do nothing beside the others."""
+    given = context.params
+    if given["pair"] is not None:
+        of_pictures = {"labels", "wanted", "source", "method", "baseline", "steps", "deletion", "seed", "force"}
+        refuse_idle(context, "--exchange draws no pictures", of_pictures)
+    if given["deletion"] is None:
+        refuse_idle(context, "no places are taken away: give --deletion", {"seed"})
+    if given["method"] not in ("auto", "integrated-gradients"):
+        refuse_idle(context, f"--method {given['method']} has no integrated gradients", {"baseline", "steps"})
 
 
 def _cases(path: Path, card: Path | None, pipeline: Pipeline) -> Cases:

@@ -67,6 +67,7 @@ def train(
     card = card_of(cases, card)
     sets = [*sets, *([] if seed is None else [f"seed={seed}"])]
     spec = load_spec(app, plan, card, sets, "train")
+    mmfuse.unanswered(spec.plan).raise_as(mmfuse.SpecError)
     table = load_cases(cases, spec.card, card.parent)
     tell_notes(app, table)
     for found in mmfuse.number_labels(spec.card.labels):

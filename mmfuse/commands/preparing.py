@@ -11,7 +11,7 @@ import click
 
 import mmfuse
 from mmfuse.commands.app import App, Command
-from mmfuse.commands.given import FILE, refuse_output, write_text
+from mmfuse.commands.given import FILE, refuse_idle, refuse_output, write_text
 
 if TYPE_CHECKING:
     from mmfuse import Adapter, Catalog, Tidy
@@ -92,17 +92,26 @@ def write_tidy(tidy: Tidy, release: Path, out: Path, catalog: Catalog) -> mmfuse
 @click.option("--id", "case_id", default="", metavar="COLUMN", help="The unique id of a case.")
 @click.option("--out", type=FILE, metavar="CARD", help="Write the card here, best beside the table.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Overwrite a card that is there.")
-@click.pass_obj
+@click.pass_context
 def describe(
-    app: App, table: Path, labels: tuple[str, ...], group: str, case_id: str, out: Path | None, force: bool
+    context: click.Context,
+    table: Path,
+    labels: tuple[str, ...],
+    group: str,
+    case_id: str,
+    out: Path | None,
+    force: bool,
 ) -> None:
     """Draft a card for any table.
 
     It shows what was inferred; read it before you train.
     """
-    if out is not None and out.exists() and not force:
-        raise mmfuse.SpecError("exists already", "a new file", "another --out, or --force to overwrite", str(out))
-    if out is not None:
+    app: App = context.obj
+    if out is None:
+        refuse_idle(context, "the card goes to stdout: give --out", {"force"})
+    else:
+        if out.exists() and not force:
+            raise mmfuse.SpecError("exists already", "a new file", "another --out, or --force to overwrite", str(out))
         mmfuse.refuse_unwritable(out)
     card, notes = mmfuse.describe(mmfuse.read_table(table), labels, group, case_id)
     for note in notes:

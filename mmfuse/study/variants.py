@@ -17,7 +17,7 @@ from mmfuse.catalog import Catalog
 from mmfuse.data.table import Table
 from mmfuse.errors import SpecError
 from mmfuse.parts import DecisionFusion
-from mmfuse.spec import AugmentLine, DecisionLine, NetworkSection, Plan, Spec
+from mmfuse.spec import AugmentLine, DecisionLine, NetworkSection, Plan, Spec, unanswered
 from mmfuse.toml import load, parse_value
 from mmfuse.wiring import FUSED, Wiring, wire
 
@@ -85,6 +85,7 @@ def varied(
         for chosen in itertools.product(*axes):
             words = [f"{key}={word}" for key, word, _ in chosen]
             spec = load(plan, card, catalog=catalog, sets=[*sets, *words])
+            unanswered(spec.plan).raise_as(SpecError)
             told = ", ".join(f"{key.rpartition('.')[2]}={shown}" for key, _, shown in chosen)
             title = f"{name} ({told})" if told else name
             if title in found:

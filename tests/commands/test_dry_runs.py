@@ -175,3 +175,35 @@ def test_an_option_that_does_nothing_is_refused(here, mmfuse, words, told):
 def test_embed_of_a_run_takes_no_keys(trained, tmp_path, mmfuse):
     words = ["embed", trained / "run", trained / "cases.csv", "--out", tmp_path / "f.npz", "--set", "seed=1"]
     assert "--set speaks of a PLAN" in mmfuse(*words, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "bare.toml", "cases.csv"],
+        ["check", "bare.toml", "--card", "cases.toml"],
+        ["check", "bare.toml"],
+        ["train", "bare.toml", "cases.csv", "--out", "run"],
+        ["train", "bare.toml", "cases.csv", "--out", "run", "--dry-run"],
+        ["compare", "plan.toml", "bare.toml", "cases.csv", "--out", "run"],
+        ["compare", "plan.toml", "bare.toml", "cases.csv", "--out", "run", "--dry-run"],
+        ["compare", "bare.toml", "--train", "cases.csv", "--test", "others.csv", "--out", "run"],
+    ],
+)
+def test_a_plan_that_answers_nothing_is_refused_before_anything_is_trained(here, mmfuse, words):
+    (here / "bare.toml").write_text('[network]\nencoders.table = "mlp"\n')
+    (here / "others.csv").write_text((here / "cases.csv").read_text())
+    (here / "others.toml").write_text((here / "cases.toml").read_text())
+    assert "neither a head nor a decision" in mmfuse(*words, code=1).output.replace("\n", " ")
+    assert not (here / "run" / "manifest.json").exists()
+
+
+def test_a_plan_of_pretexts_needs_no_answer(photos, mmfuse):
+    (photos / "plan.toml").write_text(PLAN.replace('head = "linear"\n', ""))
+    mmfuse("check", "plan.toml", "cases.csv")
+    mmfuse("pretrain", "plan.toml", "cases.csv", "--out", "run", "--dry-run")
+    assert "neither a head" in mmfuse("train", "plan.toml", "cases.csv", "--out", "run", code=1).stderr
+
+
+def test_force_without_a_file_is_refused(here, mmfuse):
+    assert "--force: has no effect" in mmfuse("describe", "cases.csv", "--force", code=2).stderr

@@ -127,6 +127,8 @@ def test_an_absent_input_is_told_and_has_no_picture(pictures, tmp_path, mmfuse):
         (("--case", "a", "--source", "left"), 1, "case a"),
         (("--exchange", "left,right"), 2, "leave --case and --out"),
         ((), 2, "--case ID"),
+        (("--case", "c1", "--seed", "3"), 2, "--seed: has no effect, no places"),
+        (("--case", "c1", "--method", "grad-cam", "--steps", "3"), 2, "--steps: has no effect"),
     ],
 )
 def test_refusals_write_nothing(pictures, tmp_path, mmfuse, words, code, said):
@@ -134,6 +136,12 @@ def test_refusals_write_nothing(pictures, tmp_path, mmfuse, words, code, said):
     told = mmfuse("explain", pictures / "run", pictures / "cases.csv", "--out", out, *words, code=code).stderr
     assert said in told
     assert not out.exists()
+
+
+@pytest.mark.parametrize("word", [["--force"], ["--deletion"], ["--steps", "4"], ["--label", "answer"]])
+def test_options_of_pictures_have_no_effect_on_an_exchange(pictures, mmfuse, word):
+    words = ("explain", pictures / "run", pictures / "cases.csv", "--exchange", "left,right")
+    assert f"{word[0]}: has no effect" in mmfuse(*words, *word, code=2).stderr
 
 
 def test_exchange_is_told_by_source_and_label(pictures, mmfuse):
