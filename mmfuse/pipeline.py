@@ -60,8 +60,7 @@ class Pipeline(StoredAsFolder, Summarized):
         self.catalog = catalog or Catalog()
         self.spec = spec.model_copy(update={"plan": with_defaults(spec.plan, self.catalog)})
         self.wiring: Wiring = wire(self.spec)
-        self.device = device
-        self._told = watch
+        self.device, self._told = device, watch
         self.watch = Journal(self.catalog, watch)
         self.network: Any = None
         """The fitted network side (`net.predicting.FittedNetwork`), if the plan has one."""
