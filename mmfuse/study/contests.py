@@ -20,6 +20,8 @@ from mmfuse.study.repeated import difference_over_seeds
 from mmfuse.study.variants import LATE
 from mmfuse.study.verdicts import HELPS, HURTS, SAME, UNCLEAR, verdict
 
+AS_FAR = " as far as can be told"
+"""What is said of a control that is neither beaten nor clearly as good."""
 OVERALL = ""
 """The label that stands for the mean over labels, by their weight."""
 
@@ -149,9 +151,9 @@ def headlines_of(
     study, metric = compared.study, asked(compared.metric).name
     missing = [speaker.name for speaker in study.failed if speaker.role == "single"]
     chosen_on = compared.of_singles(able).words
-    unbeaten, headlines = _unbeaten(study, contests), []
+    headlines = []
     for claim, p_holm in claims:
-        reaching = [f"'{c.other}' reaches {c.one}{_as_far(c)}" for c in unbeaten if (c.one, c.label) == claim[:2]]
+        reaching = _reaching(compared, able, claim, contests)
         whose = "" if claim.name == study.reference else f" of {study.reference}"
         facts = Facts(metric, study.design.delta, figures[claim.label], best[claim.label], chosen_on, reaching, missing,
                       len(compared.tables[0].labels) > 1, whose)  # fmt: skip
@@ -164,6 +166,23 @@ def headlines_of(
         for c in contests
     ]
     return marked, headlines
+
+
+def _reaching(compared: Compared, able: Sequence[str], claim: Claim, contests: Sequence[Contest]) -> list[str]:
+    """Controls that whoever claims does not clearly beat, on the label of the claim; they are made of the reference."""
+    study, told = compared.study, []
+    known = {(c.one, c.other, c.label): c.difference for c in contests}
+    many_seeds = {speaker.name for speaker in study.standing if len(speaker.keys) > 1}
+    for control in study.named("control"):
+        pair = (claim.name, control, claim.label)
+        if control not in able or not compared.is_asked(*pair):
+            continue
+        tables = compared.tables if {claim.name, control} & many_seeds else compared.tables[:1]
+        gap = known.get(pair) or _difference(tables, claim.name, control, compared.metric, claim.label)
+        word = verdict(gap, study.design.delta).word
+        if word != HELPS and not math.isnan(gap.value):
+            told.append(f"'{control}' reaches {claim.name}{AS_FAR if word == UNCLEAR else ''}")
+    return told
 
 
 def _difference(tables: Sequence[ScoreTable], one: str, other: str, metric: Wanted, label: str) -> Difference:
@@ -208,4 +227,4 @@ def reached(study: Study, contests: Sequence[Contest]) -> list[str]:
 
 
 def _as_far(contest: Contest) -> str:
-    return " as far as can be told" if contest.word == UNCLEAR else ""
+    return AS_FAR if contest.word == UNCLEAR else ""

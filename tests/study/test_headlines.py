@@ -215,3 +215,22 @@ def test_equivalence_says_that_it_is_not_adjusted(tmp_path):
     assert all(c.remark == "by its own 95 % interval, not adjusted for the family" for c in found)
     assert "by no more than 0.2" in of(judged, "v0").sentence
     assert "not adjusted for the family" in of(judged, "v0").sentence
+
+
+def test_a_control_that_reaches_is_named_for_every_label_and_every_variant(tmp_path):
+    """On a label where nothing seems to help, and beside a variant that is not the reference."""
+    given = {
+        "fused": ("variant", 2.0, 2.0), "gated": ("variant", 3.0, 3.0), "left alone": ("single", 1.5, (2.6, 0.5)),
+        "left shuffled": ("control", 3.0, 3.0),
+    }  # fmt: skip
+    judged = judge(study_of(tmp_path, given, TWO))
+    assert of(judged, "gated", "e").word == "helps"
+    assert of(judged, "fused", "d").word != "helps"
+    for one in judged.headlines:
+        assert f"the control 'left shuffled' reaches {one.name}" in one.sentence
+    assert len(judged.headlines) == 6
+
+
+def test_a_control_that_is_beaten_is_not_named(tmp_path):
+    given = {**PLANTED, "gated": ("variant", 4.0, 4.0), "clinical shuffled": ("control", 0.1, 0.1)}
+    assert not any("control" in one.sentence for one in judge(study_of(tmp_path, given)).headlines)
