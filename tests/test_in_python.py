@@ -53,7 +53,7 @@ def test_missing_words_of_the_card_hold_in_a_frame_too():
 
 def test_describe_drafts_a_card_of_a_frame():
     card, _ = mmfuse.describe(frame_of(n=40), labels=["grade"])
-    assert set(card["labels"]["grade"]) == {"high", "low", "middle"}
+    assert card["labels"]["grade"] == {"classes": ["high", "low", "middle"], "positive": "?"}
     assert card["cases"]["id"] == "id"
 
 

@@ -6,6 +6,7 @@ from cohort import cases_of, pipeline_of
 
 import mmfuse
 from mmfuse import ingredients, versions
+from mmfuse.events import FitName
 from mmfuse.study.shelf import Shelf
 
 
@@ -17,7 +18,7 @@ def key(tmp_path, monkeypatch):
 
     def asked(spec=pipeline.spec, device="cpu"):
         shelf = Shelf(tmp_path / "study", cases.table, cases.root, pipeline.catalog, device, mmfuse.silent)
-        return shelf._fit(spec, None, np.full(30, "train", dtype=object)).key
+        return shelf._fit(spec, None, np.full(30, "train", dtype=object), FitName()).key
 
     return asked
 
