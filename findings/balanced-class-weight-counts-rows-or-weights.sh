@@ -3,7 +3,7 @@
 # and ExtraTreesClassifier balance the sums of the weights; SVC, RidgeClassifier, DecisionTreeClassifier and
 # HistGradientBoostingClassifier balance the number of rows and multiply by the weights after. Weights that already balance
 # the classes are then applied twice by the second kind, and a row of weight 3 is not three equal rows.
-# Seen: integer weights against repeated rows: equal (1e-15) in the first three, .3 to 2.3 apart in the others.
+# Seen: integer weights against repeated rows: equal (1e-15) in the first three, .7 to 1.8 apart in the others.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT

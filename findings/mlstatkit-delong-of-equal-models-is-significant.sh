@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# MLstatkit 0.1.91: Delong_test of two models with equal probabilities (an ensemble of one, a modality that changes nothing)
-# gives p = 0. The variance of the difference is 0, the test falls back on a bootstrap, and the share of draws beyond an
-# observed difference of 0 is counted with "greater than". A monotone change of the probabilities gives the same.
+# MLstatkit 0.1.91: Delong_test of two models with equal probabilities (an ensemble of one, a modality that changes
+# nothing) gives p = 0. The variance of the difference is 0, so the test falls back on a bootstrap, whose p is twice the smaller
+# of two shares of its draws, "at most 0" and "above 0": all are 0. A monotone change of the probabilities gives the same.
 # Seen: z 0.0 and p 0.0 for a model against itself; two different models of the same quality p above .05.
 set -euo pipefail
 folder="$(mktemp -d)"
