@@ -109,7 +109,7 @@ _DOOR = {
     "mmfuse.study.shelf": ("Workers", "parts_in", "spec_digest"),
     "mmfuse.study.elsewhere": ("WORKERS", "RayWorkers"),
     "mmfuse.builtin.encoders": ("Timm",),
-    "mmfuse.provenance": ("first_seen",),
+    "mmfuse.provenance": ("first_seen", "seen_faults"),
     "mmfuse.seen": ("frozen_seen", "seen_arrays", "seen_metadata"),
     "mmfuse.work": ("Work", "identity"),
     "mmfuse.pipeline": ("Pipeline", "Steps"),

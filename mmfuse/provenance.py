@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmfuse.data.cases import Cases
-from mmfuse.errors import RunError, SpecError
-from mmfuse.events import Notice, Watch
+from mmfuse.errors import Faults, MmfuseError, RunError, SpecError
+from mmfuse.events import Notice, Watch, silent
 from mmfuse.seen import (
     MANIFEST,
     NAMES,
@@ -32,7 +32,7 @@ from mmfuse.seen import (
     vouched,
 )
 from mmfuse.spec import Spec
-from mmfuse.wiring import Wiring
+from mmfuse.wiring import Wiring, wire
 
 _FILES = (SEEN, "network/network.safetensors", "network/network.json")
 """Of a run, what its manifest must vouch for before weights are taken from it."""
@@ -70,6 +70,21 @@ def refuse_seen(spec: Spec, wiring: Wiring, cases: Cases, split: NDArray[Any], w
     tell_copies(pictures, split, watch)
     first = together(source.seen for source in sources)
     return together([seen_of(cases, learnt, pictures), first]) | as_first(first)
+
+
+def seen_faults(spec: Spec, cases: Cases, split: NDArray[Any], watch: Watch = silent) -> Faults:
+    """Return what `Pipeline.fit` refuses of the weights and features that a plan starts from, before anything is
+    trained; what it would remark is told to `watch`. `split` (n,) of train, valid, test."""
+    faults = Faults()
+    try:
+        sources = _sources(spec, wire(spec), cases, watch)
+        pictures = Pictures.of(cases) if sources else None
+        for source in sources:
+            for text in _remarks(source, cases, split, pictures):  # type: ignore[arg-type]  # there are sources
+                watch(Notice(text, "warning"))
+    except MmfuseError as error:
+        faults.take_over(error)
+    return faults
 
 
 def seen_unlabelled(spec: Spec, wiring: Wiring, cases: Cases, index: NDArray[Any], watch: Watch) -> Seen:

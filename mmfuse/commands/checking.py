@@ -84,6 +84,7 @@ def check(
             if mmfuse.starts_from_somewhere(loaded.plan):
                 more = as_findings(mmfuse.start_faults(loaded, table, np.flatnonzero(split == "train")))
                 findings += [one for one in more if one not in findings]
+            findings += as_findings(mmfuse.seen_faults(loaded, table, split, app.watch))
             findings += mmfuse.probe(table, split, files=files, quick=not probes, watch=app.watch)
     steps = mmfuse.Pipeline(loaded, catalog=app.catalog).steps(split)
     told |= {"networks": steps.networks, "stages": steps.stages, "findings": [vars(one) for one in findings]}

@@ -202,10 +202,12 @@ def _dry_run(
         named, table, known, root, out, design, outside=outside, catalog=app.catalog, watch=app.watch
     )
     show_comparison(app.screen, plan)
-    faults = mmfuse.Faults()
+    faults, split = mmfuse.Faults(), mmfuse.assign(plan.cases, known.split)
     for line in plan.lines:
         if line.role == "variant" and line.spec is not None and mmfuse.starts_from_somewhere(line.spec.plan):
-            faults += [one for one in mmfuse.start_faults(line.spec, plan.cases, line.learns) if one not in faults]
+            more = mmfuse.start_faults(line.spec, plan.cases, line.learns)
+            more += [] if design.folds else mmfuse.seen_faults(line.spec, plan.cases, split, app.watch)
+            faults += [one for one in more if one not in faults]
     faults.raise_as(mmfuse.SpecError)
     app.screen.text(f"\ndry run: nothing was fitted, {out} was not written")
 

@@ -80,6 +80,7 @@ def train(
     mmfuse.stage_faults(spec.plan).raise_as(mmfuse.SpecError)
     if dry_run:
         mmfuse.start_faults(spec, table, np.flatnonzero(split == "train")).raise_as(mmfuse.SpecError)
+        mmfuse.seen_faults(spec, table, split, app.watch).raise_as(mmfuse.SpecError)
         app.screen.text(f"\ndry run: nothing was trained, {out} was not written")
         return
     began = time.perf_counter()

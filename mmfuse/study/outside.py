@@ -136,7 +136,7 @@ def _probabilities(path: Path, table: Table, label: Label, faults: Faults) -> Fl
     where, empty = f"{path}, label {label.name}", np.isnan(p)
     torn = empty.any(axis=1) & ~empty.all(axis=1)
     outside = ((p < 0) | (p > 1)).any(axis=1)
-    sums = ~empty.any(axis=1) & ~outside & (np.abs(p.sum(axis=1) - 1) > SUMS)
+    sums = ~empty.any(axis=1) & ~outside & (np.abs(p.sum(axis=1) - 1) > SUMS + 1e-9)
     for bad, found, expected in (
         (torn, "some classes have a probability and others have none", "all, or none of them"),
         (outside, "probabilities outside [0, 1]", "probabilities, no logits and no percent"),

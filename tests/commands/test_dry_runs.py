@@ -207,3 +207,23 @@ def test_a_plan_of_pretexts_needs_no_answer(photos, mmfuse):
 
 def test_force_without_a_file_is_refused(here, mmfuse):
     assert "--force: has no effect" in mmfuse("describe", "cases.csv", "--force", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("check",), ("train", "--dry-run", "--out", "new"), ("compare", "--dry-run", "--out", "new")]
+)
+def test_weights_that_saw_the_test_cases_are_refused_before_anything_is_trained(trained, here, mmfuse, words):
+    """The run learnt from what the other split holds out; by the run's own split nothing is said."""
+    key = f"network.encoders.table.weights={trained / 'run'}"
+    command, *rest = words
+    mmfuse(command, "plan.toml", "cases.csv", "--set", key, *rest)
+    text = (here / "cases.csv").read_text()
+    turned = {",train": ",test", ",test": ",train"}
+    lines = [
+        line[: -len(end)] + turned[end] if (end := f",{line.rpartition(',')[2]}") in turned else line
+        for line in text.splitlines()
+    ]
+    (here / "cases.csv").write_text("\n".join(lines) + "\n")
+    told = mmfuse(command, "plan.toml", "cases.csv", "--set", key, *rest, code=1)
+    assert "learnt from the labels of cases" in told.output
+    assert not (here / "new").exists()
