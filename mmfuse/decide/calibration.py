@@ -40,6 +40,12 @@ def decision_values(estimator: Any, inputs: Floats, classes: int) -> Floats:  # 
     Raises: PartError if the classifier gives neither, or another number of columns (`decision_function_shape="ovo"`).
     """
     decide, probabilities = getattr(estimator, "decision_function", None), getattr(estimator, "predict_proba", None)
+    if decide is not None and classes > 2 and _gives_pairs(estimator):
+        raise PartError(
+            f"{type(estimator).__name__} gives decision values a pair of classes (decision_function_shape='ovo')",
+            f"({len(inputs)}, {classes}): one a class; three classes have three pairs, so their number tells nothing",
+            "decision_function_shape='ovr'",
+        )
     if decide is not None:
         values = np.asarray(decide(inputs), dtype=float)
         values = np.stack([-values, values], axis=1) if values.ndim == 1 else values
@@ -58,6 +64,17 @@ def decision_values(estimator: Any, inputs: Floats, classes: int) -> Floats:  # 
             f"({len(inputs)}, {classes}): one a class",
         )
     return values
+
+
+def _gives_pairs(estimator: Any) -> bool:  # noqa: ANN401
+    """Whether it, or the last step of a pipeline, compares classes two by two; what it wraps for one class after the
+    other (`estimator__…`) does not matter."""
+    params = getattr(estimator, "get_params", dict)()
+    return any(
+        value == "ovo"
+        for name, value in params.items()
+        if name.rpartition("__")[2] == "decision_function_shape" and "estimator" not in name.split("__")
+    )
 
 
 def fit_sigmoids(values: Floats, truth: Ints, groups: NDArray[np.str_]) -> Sigmoids:

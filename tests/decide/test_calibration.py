@@ -8,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mmfuse import PartError
@@ -90,6 +93,13 @@ def test_classifiers_that_give_something_else():
     assert np.isfinite(decision_values(Probabilities(), x, 2)).all()
     rng = np.random.default_rng(0)
     x, four = rng.normal(size=(60, 4)), np.arange(60) % 4
-    with pytest.raises(PartError, match="one a class"):
-        decision_values(SVC(decision_function_shape="ovo").fit(x, four), x, 4)
+    pairs = SVC(decision_function_shape="ovo")
+    for count in (3, 4):  # three classes have three pairs
+        truth = np.arange(60) % count
+        for estimator in (pairs, make_pipeline(StandardScaler(), pairs)):
+            with pytest.raises(PartError, match="one a class"):
+                decision_values(estimator.fit(x, truth), x, count)
+        for sound in (SVC(), OneVsRestClassifier(pairs), make_pipeline(StandardScaler(), SVC())):
+            assert decision_values(sound.fit(x, truth), x, count).shape == (60, count)
+    assert decision_values(pairs.fit(x, np.arange(60) % 2), x, 2).shape == (60, 2)
     assert decision_values(LogisticRegression().fit(x, four), x, 4).shape == (60, 4)
