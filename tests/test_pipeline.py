@@ -264,7 +264,7 @@ def test_unlearnable_cases_are_refused_before_anything_is_trained():
         pipeline.fit(cases_of(pipeline.spec, {**cells, "split": ["test"] * 60}))
     bare = {**CARD, "labels": {}}
     unlabelled = mmfuse.load({"network": {**NETWORK, "head": ""}}, bare, catalog=CATALOG)
-    with pytest.raises(SpecError, match="the card has no labels"):
+    with pytest.raises(SpecError, match="neither a head nor a decision"):
         mmfuse.Pipeline(unlabelled, catalog=CATALOG).fit(cases_of(unlabelled, cells))
 
 

@@ -69,7 +69,7 @@ def decision_values(estimator: Any, inputs: Floats, classes: int) -> Floats:  # 
 def _gives_pairs(estimator: Any) -> bool:  # noqa: ANN401
     """Whether it, or the last step of a pipeline, compares classes two by two; what it wraps for one class after the
     other (`estimator__…`) does not matter."""
-    params = getattr(estimator, "get_params", dict)()
+    params: dict[str, Any] = getattr(estimator, "get_params", dict)()
     return any(
         value == "ovo"
         for name, value in params.items()

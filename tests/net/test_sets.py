@@ -30,13 +30,13 @@ NAMES = ("p1", "p2", "p3", "p4", "p5")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PicturesReader(PictureReader):
-    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     def apart(self, rows):
-        return rows.apart(self.names)
+        return rows.apart(self.paths)
 
     def read(self, rows):
-        given = [rows.text(name) for name in self.names]
+        given = [rows.text(name) for name in self.paths]
         rows = rows._of(*rows._table.names).with_columns(
             {self.column: [next(filter(None, cells), None) for cells in zip(*given, strict=True)]}
         )

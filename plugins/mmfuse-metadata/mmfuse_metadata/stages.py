@@ -37,6 +37,9 @@ class Svm(SecondStage):
     """Of the rbf kernel; `scale` is 1 / (inputs * variance)."""
     class_weight: ClassWeight = "none"
     """balanced: each class counts the same in training."""
+    max_iter: Count = 1_000_000
+    """Most steps of the solver; it warns where they do not suffice: without an end it may work for hours where `C` is
+    large and the classes cannot be parted."""
     scale: bool = True
     """Standardises the inputs first, learnt anew in each fold."""
 
@@ -45,7 +48,12 @@ class Svm(SecondStage):
 
         # `probability=True` would calibrate over folds that split patients; the engine's sigmoid does not.
         svc = SVC(
-            C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight=_weight(self.class_weight), random_state=seed
+            C=self.C,
+            kernel=self.kernel,
+            gamma=self.gamma,
+            class_weight=_weight(self.class_weight),
+            max_iter=self.max_iter,
+            random_state=seed,
         )
         return _scaled(svc) if self.scale else svc
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from mmfuse import (
     Card,
@@ -215,3 +216,14 @@ def test_the_same_fit_is_the_same_file(tmp_path):
         for path in (one, two):
             part.save(part.estimator(3).fit(inputs, truth), path)
         assert one.read_bytes() == two.read_bytes(), part
+
+
+def test_a_solver_that_cannot_part_the_classes_ends():
+    """A linear machine of a huge cost on noise: libsvm alone goes on and on."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 8)), rng.integers(0, 2, 200)
+    machine = Svm(C=1e300, kernel="linear", max_iter=10_000).estimator(0)
+    with pytest.warns(ConvergenceWarning):
+        machine.fit(x, y)
+    assert (machine[-1].n_iter_ <= 10_000).all()
+    assert Svm().estimator(0)[-1].max_iter == 1_000_000
