@@ -13,8 +13,10 @@ from mmfuse import RunError, read_json
 
 LARGEST = 2**30
 """Bytes of a stored model."""
-_LISTS = ("left_children", "right_children", "split_indices", "split_conditions", "base_weights", "default_left",
-          "split_type", "parents", "sum_hessian", "loss_changes")  # fmt: skip
+_WHOLE = ("left_children", "right_children", "split_indices", "default_left", "split_type", "parents")
+_NUMBERS = ("split_conditions", "base_weights", "sum_hessian", "loss_changes")
+_LISTS = (*_WHOLE, *_NUMBERS)
+"""Of a tree: a number a node."""
 _OBJECTIVES = ("binary:logistic", "multi:softprob")
 
 
@@ -51,6 +53,9 @@ def _tree(tree: dict[str, Any], features: int) -> str:
     count = int(tree["tree_param"]["num_nodes"])
     if not 0 < count < 2**31 or any(len(tree[name]) != count for name in _LISTS):
         return "lists of different lengths"
+    kinds = {name: {type(value) for value in tree[name]} for name in _LISTS}
+    if any(kinds[name] - {int} for name in _WHOLE) or any(kinds[name] - {int, float} for name in _NUMBERS):
+        return "what is no number among numbers"
     if any(tree["split_type"]) or tree["categories"] or int(tree["tree_param"]["num_feature"]) != features:
         return "categories, or another number of inputs"
     if int(tree["tree_param"]["size_leaf_vector"]) not in (0, 1):
@@ -60,5 +65,7 @@ def _tree(tree: dict[str, Any], features: int) -> str:
             continue
         if not (place < left < count and place < right < count and 0 <= tree["split_indices"][place] < features):
             return f"node {place} points to what is not there"
-    numbers = (value for name in ("split_conditions", "base_weights") for value in tree[name])
+        if not tree["parents"][left] == tree["parents"][right] == place:
+            return f"node {place} is not the parent of its children"
+    numbers = (value for name in _NUMBERS for value in tree[name])
     return "" if all(map(math.isfinite, numbers)) else "numbers that are not finite"
